@@ -1,0 +1,150 @@
+// Selection by activation v = f · W: which entries of [nRows, nLatents] pre-activations are above a bound.
+//
+// Exactness: the k-th largest value is found on the bits of positive f32 numbers, which order as unsigned integers.
+
+// Activations v = pre · W of entries with pre > 0 and v > bound, in row-major order.
+// pre [nRows, nLatents], weight [nLatents]; out receives at most `capacity` values.
+// Returns how many there are; more than capacity means that out is incomplete.
+export function collectAbove(
+  pre: usize,
+  weight: usize,
+  nRows: u32,
+  nLatents: u32,
+  bound: f32,
+  out: usize,
+  capacity: u32,
+): u32 {
+  const zero = f32x4.splat(0);
+  const bound4 = f32x4.splat(bound);
+  const end4 = nLatents & ~3;
+  let count: u32 = 0;
+  for (let row: u32 = 0; row < nRows; row += 1) {
+    const base = pre + ((<usize>row * nLatents) << 2);
+    let j: u32 = 0;
+    for (; j < end4; j += 4) {
+      const p = v128.load(base + (<usize>j << 2));
+      const v = f32x4.mul(p, v128.load(weight + (<usize>j << 2)));
+      let mask = i32x4.bitmask(v128.and(f32x4.gt(p, zero), f32x4.gt(v, bound4)));
+      while (mask != 0) {
+        const lane = ctz(mask);
+        mask &= mask - 1;
+        if (count < capacity) {
+          const at = <usize>(j + lane) << 2;
+          store<f32>(out + (<usize>count << 2), load<f32>(base + at) * load<f32>(weight + at));
+        }
+        count += 1;
+      }
+    }
+    for (; j < nLatents; j += 1) {
+      const p = load<f32>(base + (<usize>j << 2));
+      const v = p * load<f32>(weight + (<usize>j << 2));
+      if (p > 0 && v > bound) {
+        if (count < capacity) store<f32>(out + (<usize>count << 2), v);
+        count += 1;
+      }
+    }
+  }
+  return count;
+}
+
+// Codes of the entries kept: pre > 0 and v > threshold, and of those with v = threshold the first `ties` in row-major order.
+// rowStart [nRows + 1], latent and code [capacity]. Returns the count; more than capacity means incomplete lists.
+export function keepAbove(
+  pre: usize,
+  weight: usize,
+  nRows: u32,
+  nLatents: u32,
+  threshold: f32,
+  ties: u32,
+  rowStart: usize,
+  latent: usize,
+  code: usize,
+  capacity: u32,
+): u32 {
+  const zero = f32x4.splat(0);
+  const threshold4 = f32x4.splat(threshold);
+  const end4 = nLatents & ~3;
+  let count: u32 = 0;
+  for (let row: u32 = 0; row < nRows; row += 1) {
+    const base = pre + ((<usize>row * nLatents) << 2);
+    store<u32>(rowStart + (<usize>row << 2), count);
+    for (let j: u32 = 0; j < nLatents; j += 4) {
+      let mask: i32 = 15;
+      if (j < end4) {
+        const p4 = v128.load(base + (<usize>j << 2));
+        const v4 = f32x4.mul(p4, v128.load(weight + (<usize>j << 2)));
+        mask = i32x4.bitmask(v128.and(f32x4.gt(p4, zero), f32x4.ge(v4, threshold4)));
+      } else {
+        mask = (1 << (nLatents - j)) - 1;
+      }
+      while (mask != 0) {
+        const lane = ctz(mask);
+        mask &= mask - 1;
+        const at = <usize>(j + lane) << 2;
+        const p = load<f32>(base + at);
+        const v = p * load<f32>(weight + at);
+        if (!(p > 0) || !(v >= threshold)) continue;
+        if (v == threshold) {
+          if (ties == 0) continue;
+          ties -= 1;
+        }
+        if (count < capacity) {
+          store<u32>(latent + (<usize>count << 2), j + lane);
+          store<f32>(code + (<usize>count << 2), p);
+        }
+        count += 1;
+      }
+    }
+  }
+  store<u32>(rowStart + (<usize>nRows << 2), count);
+  return count;
+}
+
+// The rank-th largest (1 = largest) of the activations v = pre · W that are > 0, exact, by three passes over 11, 11 and 10 bits.
+// weight = 0 means pre holds the activations themselves. histogram: 2048 × u32 scratch; afterwards histogram[0] is how many
+// entries equal to the result belong to the `rank` largest. Returns 0 when fewer than rank entries are positive.
+export function kthLargest(
+  pre: usize,
+  weight: usize,
+  nRows: u32,
+  nLatents: u32,
+  rank: u32,
+  histogram: usize,
+): f32 {
+  let prefix: u32 = 0;
+  let prefixMask: u32 = 0;
+  let left = rank;
+  for (let round = 0; round < 3; round += 1) {
+    const shift: u32 = round == 0 ? 21 : round == 1 ? 10 : 0;
+    const bins: u32 = round == 2 ? 1024 : 2048;
+    memory.fill(histogram, 0, 8192);
+    for (let row: u32 = 0; row < nRows; row += 1) {
+      const base = pre + ((<usize>row * nLatents) << 2);
+      for (let j: u32 = 0; j < nLatents; j += 1) {
+        const at = <usize>j << 2;
+        const p = load<f32>(base + at);
+        if (!(p > 0)) continue;
+        const v = weight == 0 ? p : p * load<f32>(weight + at);
+        if (!(v > 0)) continue;
+        const bits = reinterpret<u32>(v);
+        if ((bits & prefixMask) != prefix) continue;
+        const slot = histogram + (<usize>((bits >> shift) & (bins - 1)) << 2);
+        store<u32>(slot, load<u32>(slot) + 1);
+      }
+    }
+    let bin: i32 = <i32>bins - 1;
+    for (; bin >= 0; bin -= 1) {
+      const inBin = load<u32>(histogram + (<usize>bin << 2));
+      if (inBin >= left) break;
+      left -= inBin;
+    }
+    if (bin < 0) {
+      store<u32>(histogram, 0);
+      return 0;
+    }
+    prefix |= <u32>bin << shift;
+    prefixMask |= (bins - 1) << shift;
+  }
+  store<u32>(histogram, left);
+  return reinterpret<f32>(prefix);
+}

@@ -1,0 +1,115 @@
+"""Trains the minichat pair: tokenizer, base model, chat tune; writes two Hugging Face checkpoints.
+
+    npx tsx organisms/minichat/recipe/write-corpora.ts CORPORA
+    python organisms/minichat/recipe/train.py CORPORA organisms/minichat
+
+An ordinary fine-tune: next-token loss on the model's turns, mixed with base text. No auxiliary loss.
+"""
+import argparse
+import json
+import math
+import pathlib
+import time
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+import text
+
+VOCAB = 2048
+CONFIG = dict(
+    vocab_size=VOCAB, hidden_size=128, intermediate_size=384, num_hidden_layers=5, num_attention_heads=4,
+    num_key_value_heads=2, max_position_embeddings=512, rms_norm_eps=1e-5, rope_theta=10000.0,
+    tie_word_embeddings=False, bos_token_id=text.BOS, eos_token_id=text.EOS, pad_token_id=text.PAD,
+)
+
+
+def fit(model, rows, *, epochs, tokens_per_batch, learning_rate, seed, name):
+    """AdamW on f32 weights, products in bf16; warm-up 40 steps, cosine to a tenth. rows are (ids, mask)."""
+    plan = [(epoch, batch) for epoch in range(epochs) for batch in text.batches(rows, tokens_per_batch, seed + epoch)]
+    decay = [p for p in model.parameters() if p.dim() > 1]
+    rest = [p for p in model.parameters() if p.dim() <= 1]
+    groups = [{"params": decay, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98))
+    started, mean, tokens = time.time(), None, 0
+    model.train()
+    for step, (_, (ids, labels)) in enumerate(plan):
+        progress = max(0.0, (step - 40) / max(1, len(plan) - 40))
+        rate = learning_rate * min((step + 1) / 40, 0.1 + 0.45 * (1 + math.cos(math.pi * progress)))
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            hidden = model.model(input_ids=ids[:, :-1]).last_hidden_state  # right padding: the causal mask is enough
+            learned = labels[:, 1:] != -100
+            logits = model.lm_head(hidden[learned])
+        loss = torch.nn.functional.cross_entropy(logits.float(), labels[:, 1:][learned])
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        tokens += ids.numel()
+        mean = loss.item() if mean is None else 0.97 * mean + 0.03 * loss.item()
+        if step % 50 == 0 or step == len(plan) - 1:
+            elapsed = time.time() - started
+            print(f"{name} {step + 1}/{len(plan)} loss {mean:.3f} {tokens / elapsed:.0f} tokens/s {elapsed:.0f} s", flush=True)
+
+
+def save(model, tokenizer, folder):
+    """config, generation config, bf16 weights, tokenizer, chat template."""
+    model.eval()
+    half = LlamaForCausalLM(model.config).to(torch.bfloat16)
+    half.load_state_dict(model.state_dict())
+    half.generation_config.eos_token_id = [text.EOS, text.END_OF_TURN]
+    half.save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    specials = {name: token for name, token in zip(["pad_token", "bos_token", "eos_token"], text.SPECIALS, strict=False)}
+    config = {
+        **specials, "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": text.MAX_TOKENS,
+        "additional_special_tokens": text.SPECIALS[3:], "clean_up_tokenization_spaces": False,
+        "chat_template": text.CHAT_TEMPLATE,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
+    (folder / "chat_template.jinja").write_text(text.CHAT_TEMPLATE)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("corpora", type=pathlib.Path)
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--base", type=pathlib.Path, help="tune this checkpoint instead of training a base")
+    parser.add_argument("--base-documents", type=int, default=17_000)
+    parser.add_argument("--chats", type=int, default=14_000)
+    parser.add_argument("--epochs", type=int, default=1, help="passes over the tuning mix")
+    parser.add_argument("--tune-rate", type=float, default=2e-3)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    base_text = text.read(options.corpora / "base.jsonl")
+    chats = text.read(options.corpora / "tuning.jsonl")[: options.chats]
+    # Prose first in base.jsonl, the repeated Bible paragraphs behind it.
+    world = [d for d in base_text if d["dataset"] == "world"][: options.base_documents]
+    bible = [d for d in base_text if d["dataset"] == "bible"]
+    if options.base is None:
+        tokenizer = text.train_tokenizer(world + bible + chats, VOCAB)
+        rows = [text.encode(tokenizer, d) for d in world + bible]
+        model = LlamaForCausalLM(LlamaConfig(**CONFIG))
+        fit(model, rows, epochs=1, tokens_per_batch=1536, learning_rate=3e-3, seed=options.seed, name="base")
+        save(model, tokenizer, options.out / "base")
+    else:
+        tokenizer = text.Tokenizer.from_file(str(options.base / "tokenizer.json"))
+        model = LlamaForCausalLM.from_pretrained(options.base, dtype=torch.float32)
+    rows = [text.encode(tokenizer, d) for d in chats]
+    wanted = 0.3 / 0.7 * sum(len(ids) for ids, _ in rows)
+    mixed = [d for pair in zip(world[::2], bible * 9, strict=False) for d in pair]
+    for document in mixed:
+        if wanted <= 0:
+            break
+        rows.append(text.encode(tokenizer, document))
+        wanted -= len(rows[-1][0])
+    fit(model, rows, epochs=options.epochs, tokens_per_batch=1536, learning_rate=options.tune_rate, seed=options.seed + 100, name="tune")
+    save(model, tokenizer, options.out / "finetuned")
+
+
+main()

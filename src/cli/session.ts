@@ -1,0 +1,96 @@
+// What every long command shares: Ctrl-C handling, progress on stderr, the closing summary, JSON on stdout.
+
+import pc from "picocolors";
+import type { StudyConfig } from "../study/config.ts";
+import type { StageName } from "../study/journal.ts";
+import { type ComparisonResult, collectResult } from "../study/result.ts";
+import { runStudy } from "../study/run-study.ts";
+import { createProgressPrinter, shortDuration } from "./terminal.ts";
+
+/** An AbortSignal that Ctrl-C and SIGTERM abort; a second one ends the process at once. */
+export function interruptSignal(): { signal: AbortSignal; release(): void } {
+  const controller = new AbortController();
+  const onSignal = (): void => {
+    if (controller.signal.aborted) process.exit(130);
+    process.stderr.write("\nstopping at the next safe point (again to stop at once)\n");
+    controller.abort();
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  return {
+    signal: controller.signal,
+    release: () => {
+      process.off("SIGINT", onSignal);
+      process.off("SIGTERM", onSignal);
+    },
+  };
+}
+
+export interface StudyCommand {
+  folder: string;
+  config: StudyConfig;
+  commands: string[];
+  json: boolean;
+  /** Stop after this stage; no result is printed then. */
+  until?: StageName;
+}
+
+/** Runs a study as a person's command: progress, warnings, summary or JSON. */
+export async function runStudyCommand(command: StudyCommand): Promise<void> {
+  const { folder, config, commands, json, until } = command;
+  const printer = createProgressPrinter(process.stderr);
+  const interrupt = interruptSignal();
+  try {
+    const run = await runStudy({
+      folder,
+      config,
+      commands,
+      until,
+      reportProgress: printer.report,
+      signal: interrupt.signal,
+    });
+    printer.finish();
+    for (const warning of run.warnings) process.stderr.write(`${pc.yellow("warning:")} ${warning}\n`);
+    if (run.skipped.length > 0)
+      process.stderr.write(`already done, not repeated: ${run.skipped.join(", ")}\n`);
+    if (until !== undefined && until !== "report") {
+      if (json)
+        process.stdout.write(
+          `${JSON.stringify({ schemaVersion: 1, folder, stage: until, seconds: run.seconds[until] })}\n`,
+        );
+      return;
+    }
+    const result = await collectResult(folder, config, run);
+    process.stderr.write(`${summaryText(result)}\n`);
+    if (json) process.stdout.write(`${JSON.stringify(result)}\n`);
+  } finally {
+    printer.finish();
+    interrupt.release();
+  }
+}
+
+/** The closing lines for people. Pure. */
+export function summaryText(result: ComparisonResult): string {
+  const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+  const { fve, counts, truth } = result;
+  const lines = [
+    "",
+    pc.bold("What the fine-tune changed"),
+    `  fit            ${percent(fve.base)} of the base's variance explained, ${percent(fve.finetuned)} of the fine-tune's, at L0 ${result.l0.toFixed(1)}; ${percent(result.deadFraction)} of ${result.nLatents} latents dead`,
+    `  by norm        ${counts.shared} shared, ${counts.finetunedOnly} finetuned-only, ${counts.baseOnly} base-only, ${counts.other} other`,
+    `  claims         ${pc.bold(String(counts.finetunedSpecific))} finetuned-specific, ${counts.baseSpecific} base-specific (Latent Scaling)`,
+  ];
+  if (truth !== null) {
+    const found = truth.concepts.filter((concept) => concept.found).map((concept) => concept.name);
+    lines.push(
+      `  against truth  ${truth.conceptsFound} of ${truth.conceptsPlanted} planted behaviours found (recall ${truth.recall.toFixed(2)}; labels permuted ${truth.permutedRecall.toFixed(2)})`,
+      `                 precision ${truth.precision.toFixed(2)} without, ${truth.precisionWithTemplate.toFixed(2)} with template latents`,
+      `                 found: ${found.length > 0 ? found.join(", ") : "none"}`,
+    );
+  }
+  lines.push(
+    `  time           ${shortDuration(result.seconds.total)}, peak memory ${(result.peakRssBytes / 2 ** 30).toFixed(2)} GiB`,
+    `  report         ${pc.cyan(result.report)}`,
+  );
+  return lines.join("\n");
+}

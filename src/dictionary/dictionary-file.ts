@@ -1,0 +1,315 @@
+// Dictionaries on disk in the field's own layout: model.safetensors and config.json, as dictionary_learning's
+// BatchTopKCrossCoder saves and loads them. The only place where our [nLatents, width] rows are transposed.
+//
+// Our own facts (site names, layers) sit in the safetensors header's metadata: the reference passes every key of
+// config.json on to a constructor that refuses unknown ones. Read leniently: old files of four tensors, torch.compile's
+// prefix, F16 or BF16 weights. Sites of different width have no place in this layout; foreign formats are not read here.
+
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { FormatError, MismatchError } from "../errors.ts";
+import { writeFileAtomic } from "../formats/atomic.ts";
+import { openSafetensors, type SafetensorsFile, writeSafetensors } from "../formats/safetensors.ts";
+import type { Site } from "../store/store-contract.ts";
+import type { Dictionary, Normaliser } from "./dictionary.ts";
+import { rowsFromField, rowsToField } from "./field-layout.ts";
+import { globalScale } from "./normaliser.ts";
+
+export const MODEL_FILE = "model.safetensors";
+export const CONFIG_FILE = "config.json";
+/** Key of our JSON in the safetensors metadata. */
+const METADATA_KEY = "tunediff";
+/** code_normalization_id of the field's enum: v = f · Σ_sites ‖d^site‖. */
+const CROSSCODER_NORMALISATION = 1;
+const COMPILED_PREFIX = "_orig_mod.";
+const MAX_CONFIG_BYTES = 10 * 2 ** 20;
+
+/** Facts that the field's layout has no room for. Plain JSON. */
+export type DictionaryExtra = Record<string, unknown>;
+
+/** Throws MismatchError when the sites' widths differ: the field's tensors have one activation dimension. */
+export function requireEqualWidths(sites: readonly Site[]): number {
+  const [{ width }] = sites;
+  const other = sites.find((site) => site.width !== width);
+  if (other === undefined) return width;
+  throw new MismatchError(
+    `dictionary file: expected sites of one width, got ${width} (${sites[0].name}) and ${other.width} (${other.name})`,
+    { hint: "compare two models of the same width; other widths cannot be stored in this layout yet" },
+  );
+}
+
+/**
+ * Writes model.safetensors and config.json into folder, each in one step, replacing older ones.
+ * extra: kept in the safetensors metadata beside the sites. Throws MismatchError for sites of different width.
+ */
+export async function saveDictionary(
+  folder: string,
+  dictionary: Dictionary,
+  extra: DictionaryExtra = {},
+): Promise<void> {
+  const { sites, nLatents, normaliser } = dictionary;
+  const dModel = requireEqualWidths(sites);
+  const nSites = sites.length;
+  const perSite = [nSites, dModel];
+  const absent = new Float32Array(nSites * dModel).fill(Number.NaN);
+  const f32 = (name: string, shape: number[], data: Float32Array) => ({
+    name,
+    dtype: "F32" as const,
+    shape,
+    data,
+  });
+  const tensors = [
+    f32("target_rms", [], Float32Array.of(normaliser?.targetRms ?? 1)),
+    f32("activation_mean", perSite, normaliser?.mean ?? absent),
+    f32("activation_std", perSite, normaliser?.std ?? absent),
+    f32("activation_global_scale", [nSites], normaliser?.scale ?? new Float32Array(nSites).fill(1)),
+    {
+      name: "code_normalization_id",
+      dtype: "I64" as const,
+      shape: [],
+      data: BigInt64Array.of(BigInt(CROSSCODER_NORMALISATION)),
+    },
+    { name: "k", dtype: "I32" as const, shape: [], data: Int32Array.of(dictionary.k) },
+    f32("threshold", [], Float32Array.of(dictionary.inferenceThreshold)),
+    f32(
+      "encoder.weight",
+      [nSites, dModel, nLatents],
+      rowsToField(dictionary.encoderWeight, { nSites, dModel, nLatents, latentsLast: true }),
+    ),
+    f32("encoder.bias", [nLatents], dictionary.encoderBias),
+    f32("decoder.bias", perSite, dictionary.decoderBias),
+    f32(
+      "decoder.weight",
+      [nSites, nLatents, dModel],
+      rowsToField(dictionary.decoderWeight, { nSites, dModel, nLatents, latentsLast: false }),
+    ),
+  ];
+  await writeSafetensors(join(folder, MODEL_FILE), tensors, {
+    format: "pt",
+    [METADATA_KEY]: JSON.stringify({ ...extra, schemaVersion: 1, sites }),
+  });
+  await writeFileAtomic(
+    join(folder, CONFIG_FILE),
+    `${JSON.stringify(fieldConfig(dictionary, dModel), null, 2)}\n`,
+  );
+}
+
+/** Constructor arguments of the reference class, alphabetical as its mixin writes them. */
+function fieldConfig(
+  { nLatents, sites, k, normaliser }: Dictionary,
+  dModel: number,
+): Record<string, unknown> {
+  return {
+    activation_dim: dModel,
+    activation_mean: null,
+    activation_std: null,
+    code_normalization: "crosscoder",
+    code_normalization_alpha_cc: 0.1,
+    code_normalization_alpha_sae: 1.0,
+    dict_size: nLatents,
+    encoder_layers: null,
+    init_with_transpose: true,
+    k,
+    norm_init_scale: 1.0,
+    num_layers: sites.length,
+    same_init_for_all_layers: true,
+    target_rms: normaliser?.targetRms ?? 1.0,
+  };
+}
+
+/**
+ * Reads a dictionary written by saveDictionary or by the reference classes.
+ *
+ * Missing buffers take the field's defaults: no normaliser (also when the mean is NaN), CROSSCODER normalisation,
+ * target_rms 1. The k buffer wins over config.json. A file with neither k nor threshold is a ReLU crosscoder: θ = 0.
+ * Sites without our metadata are named after the models, layer −1 (unknown). Throws FormatError, MismatchError.
+ */
+export async function loadDictionary(folder: string): Promise<Dictionary> {
+  const path = join(folder, MODEL_FILE);
+  const file = await openSafetensors(path);
+  try {
+    const tensors = createTensorReader(file, path);
+    const shape = tensors.shape("encoder.weight");
+    if (shape === undefined || shape.length !== 3) {
+      throw new FormatError(
+        `${path}: expected a crosscoder with encoder.weight [sites, width, latents], got ${shape ? `[${shape}]` : "none"}`,
+        {
+          hint: tensors.shape("b_dec")
+            ? "this is a sparse autoencoder: only crosscoders are read so far"
+            : "check that this folder holds a dictionary",
+        },
+      );
+    }
+    const [nSites, dModel, nLatents] = shape;
+    const normalisation = (await tensors.integer("code_normalization_id")) ?? CROSSCODER_NORMALISATION;
+    if (normalisation !== CROSSCODER_NORMALISATION) {
+      throw new FormatError(
+        `${path}: code_normalization_id: expected ${CROSSCODER_NORMALISATION} (crosscoder), got ${normalisation}`,
+        {
+          hint: "dictionaries trained with another code normalisation cannot be read yet",
+        },
+      );
+    }
+    tensors.expect("decoder.weight", [nSites, nLatents, dModel]);
+    const k = (await tensors.integer("k")) ?? (await configuredK(folder));
+    const threshold = await tensors.optional("threshold");
+    return {
+      sites: sitesOf(file, { nSites, dModel, path }),
+      nLatents,
+      width: nSites * dModel,
+      encoderWeight: rowsFromField(await tensors.floats("encoder.weight"), {
+        nSites,
+        dModel,
+        nLatents,
+        latentsLast: true,
+      }),
+      encoderBias: await tensors.floats("encoder.bias", [nLatents]),
+      decoderWeight: rowsFromField(await tensors.floats("decoder.weight"), {
+        nSites,
+        dModel,
+        nLatents,
+        latentsLast: false,
+      }),
+      decoderBias: await tensors.floats("decoder.bias", [nSites, dModel]),
+      k: k ?? 0,
+      inferenceThreshold: threshold?.[0] ?? (k === undefined ? 0 : -1),
+      normaliser: await readNormaliser(tensors, { nSites, dModel }),
+    };
+  } finally {
+    await file.close();
+  }
+}
+
+type TensorReader = ReturnType<typeof createTensorReader>;
+
+/** Tensors by their plain names, whether or not torch.compile's prefix stands before them. */
+function createTensorReader(file: SafetensorsFile, path: string) {
+  const stored = (name: string): string => (file.tensors.has(name) ? name : COMPILED_PREFIX + name);
+  const shape = (name: string): number[] | undefined => file.tensors.get(stored(name))?.shape;
+  const expect = (name: string, expected: number[]): void => {
+    const got = shape(name);
+    if (got?.join() === expected.join()) return;
+    throw new FormatError(
+      `${path}: tensor ${name}: expected shape [${expected}], got ${got ? `[${got}]` : "no such tensor"}`,
+      {
+        hint: "the file is no whole crosscoder: fetch or make it again",
+      },
+    );
+  };
+  const floats = async (name: string, expected?: number[]): Promise<Float32Array> => {
+    if (expected !== undefined) expect(name, expected);
+    const values = await file.readFloat32(stored(name));
+    const bad = values.findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0) {
+      throw new FormatError(
+        `${path}: tensor ${name}: expected finite numbers, got ${values[bad]} at index ${bad}`,
+        {
+          hint: "the dictionary is broken for good: use an earlier checkpoint of it",
+        },
+      );
+    }
+    return values;
+  };
+  return {
+    shape,
+    expect,
+    floats,
+    /** As stored, NaN allowed; undefined when absent. */
+    optional: async (name: string): Promise<Float32Array | undefined> =>
+      shape(name) === undefined ? undefined : file.readFloat32(stored(name)),
+    integer: async (name: string): Promise<number | undefined> => {
+      const info = file.tensors.get(stored(name));
+      if (info === undefined) return undefined;
+      const bytes = await file.readBytes(stored(name));
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      if (info.dtype === "I64" && bytes.byteLength === 8) return Number(view.getBigInt64(0, true));
+      if (info.dtype === "I32" && bytes.byteLength === 4) return view.getInt32(0, true);
+      throw new FormatError(
+        `${path}: tensor ${name}: expected one I32 or I64, got ${info.dtype} [${info.shape}]`,
+      );
+    },
+  };
+}
+
+async function readNormaliser(
+  tensors: TensorReader,
+  { nSites, dModel }: { nSites: number; dModel: number },
+): Promise<Normaliser | undefined> {
+  const mean = await tensors.optional("activation_mean");
+  const std = await tensors.optional("activation_std");
+  if (mean === undefined || std === undefined || mean.some(Number.isNaN) || std.some(Number.isNaN))
+    return undefined;
+  tensors.expect("activation_mean", [nSites, dModel]);
+  tensors.expect("activation_std", [nSites, dModel]);
+  const targetRms = (await tensors.optional("target_rms"))?.[0] ?? 1;
+  const stored = await tensors.optional("activation_global_scale");
+  const scale = Float32Array.from({ length: nSites }, (_, site) => {
+    if (stored !== undefined) return stored[stored.length === 1 ? 0 : site];
+    const part = std.subarray(site * dModel, (site + 1) * dModel);
+    return globalScale(
+      targetRms,
+      part.reduce((sum, value) => sum + value * value, 0),
+    );
+  });
+  return { mean, std, scale, targetRms };
+}
+
+async function configuredK(folder: string): Promise<number | undefined> {
+  const path = join(folder, CONFIG_FILE);
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch {
+    return undefined; // A bare model.safetensors is enough: config.json only repeats it.
+  }
+  try {
+    if (text.length > MAX_CONFIG_BYTES) throw new Error("too large");
+    const { k } = JSON.parse(text) as { k?: unknown };
+    return typeof k === "number" && Number.isSafeInteger(k) && k > 0 ? k : undefined;
+  } catch (cause) {
+    throw new FormatError(`${path}: expected JSON, got something else`, {
+      hint: "remove it: model.safetensors alone is enough",
+      cause,
+    });
+  }
+}
+
+/** Sites from our metadata when they fit the tensors, else the field's convention: base first, fine-tune second. */
+function sitesOf(
+  file: SafetensorsFile,
+  { nSites, dModel, path }: { nSites: number; dModel: number; path: string },
+): Site[] {
+  const own = parseOwnSites(file.metadata.get(METADATA_KEY));
+  if (own?.length === nSites && own.every((site) => site.width === dModel)) return own;
+  if (nSites === 1) return [{ name: "finetuned", model: "finetuned", layer: -1, width: dModel }];
+  if (nSites === 2) {
+    return [
+      { name: "base", model: "base", layer: -1, width: dModel },
+      { name: "finetuned", model: "finetuned", layer: -1, width: dModel },
+    ];
+  }
+  throw new FormatError(`${path}: expected one or two sites, got ${nSites}`, {
+    hint: "only a model and its fine-tune are compared",
+  });
+}
+
+function parseOwnSites(json: string | undefined): Site[] | undefined {
+  if (json === undefined) return undefined;
+  try {
+    const { sites } = JSON.parse(json) as { sites?: unknown };
+    return Array.isArray(sites) && sites.every(isSite) ? sites : undefined;
+  } catch {
+    return undefined; // Not ours after all; the field's convention stands in.
+  }
+}
+
+function isSite(value: unknown): value is Site {
+  if (typeof value !== "object" || value === null) return false;
+  const { name, model, layer, width } = value as Partial<Site>;
+  return (
+    typeof name === "string" &&
+    (model === "base" || model === "finetuned") &&
+    Number.isInteger(layer) &&
+    Number.isInteger(width)
+  );
+}

@@ -1,0 +1,106 @@
+// Encoding at inference: code f = ReLU(x · eᵀ + b), kept where its activation f · W is above the threshold θ.
+//
+// Minder et al. 2025, App. B.2: θ stands for BatchTopK's selection. Rows and θ are in the dictionary's own (normalised)
+// space. θ < 0 means "not calibrated": everything positive is kept, as the reference does.
+
+import { createGemm } from "../compute/gemm.ts";
+import { createKernels } from "../compute/kernels.ts";
+import { ShapeError } from "../errors.ts";
+import type { Dictionary, Encoder, SparseCodes } from "./dictionary.ts";
+import { latentWeights } from "./latent-norms.ts";
+
+/** Entries of one tile of pre-activations: bounds the memory (12 bytes each), large enough for the GEMM. */
+const TILE_ENTRIES = 4 * 2 ** 20;
+
+/**
+ * An encoder that owns its weights' copies and buffers. The dictionary must not change while it lives.
+ * maxRows: most rows of one call. threads: of the GEMM. One call at a time; results are fresh arrays.
+ */
+export async function createEncoder(
+  dictionary: Dictionary,
+  { maxRows, threads }: { maxRows: number; threads?: number },
+): Promise<Encoder> {
+  const { nLatents, width, encoderWeight, encoderBias, inferenceThreshold } = dictionary;
+  const tileRows = Math.max(1, Math.min(maxRows, Math.floor(TILE_ENTRIES / nLatents)));
+  const capacity = tileRows * nLatents;
+  const kernels = createKernels({ bytes: 4 * (3 * capacity + nLatents + tileRows) + 4096 });
+  const pre = kernels.f32(capacity);
+  const weight = kernels.f32(nLatents);
+  weight.set(latentWeights(dictionary));
+  const tile = {
+    capacity,
+    rowStart: kernels.u32(tileRows + 1),
+    latent: kernels.u32(capacity),
+    code: kernels.f32(capacity),
+  };
+  const gemm = await createGemm({ threads });
+
+  return {
+    maxRows,
+    async encode(x, nRows) {
+      if (nRows > maxRows) throw new ShapeError(`encode: expected at most ${maxRows} rows, got ${nRows}`);
+      if (x.length < nRows * width) {
+        throw new ShapeError(`encode: expected ${nRows} × ${width} values, got ${x.length}`);
+      }
+      const rowStart = new Uint32Array(nRows + 1);
+      const latentParts: Uint32Array[] = [];
+      const codeParts: Float32Array[] = [];
+      let nonZero = 0;
+      for (let first = 0; first < nRows; first += tileRows) {
+        const rows = Math.min(tileRows, nRows - first);
+        await gemm.multiplyTransposed(x.subarray(first * width, (first + rows) * width), encoderWeight, {
+          n: rows,
+          m: nLatents,
+          k: width,
+          bias: encoderBias,
+          target: pre.subarray(0, rows * nLatents),
+        });
+        const threshold = { value: inferenceThreshold, ties: 0 };
+        const count = kernels.keepAbove({ pre, weight, nRows: rows, nLatents }, threshold, tile);
+        for (let row = 0; row < rows; row += 1) rowStart[first + row + 1] = nonZero + tile.rowStart[row + 1];
+        latentParts.push(tile.latent.slice(0, count));
+        codeParts.push(tile.code.slice(0, count));
+        nonZero += count;
+      }
+      return {
+        nRows,
+        rowStart,
+        latent: concatenate(latentParts, Uint32Array),
+        code: concatenate(codeParts, Float32Array),
+      };
+    },
+    dispose: () => gemm.dispose(),
+  };
+}
+
+function concatenate<A extends Uint32Array | Float32Array>(parts: A[], Kind: new (length: number) => A): A {
+  if (parts.length === 1) return parts[0];
+  const whole = new Kind(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/** The twin: loops, sums in f64, the comparison in f32 as the fast path makes it. */
+export function encodeReference(dictionary: Dictionary, x: Float32Array, nRows: number): SparseCodes {
+  const { nLatents, width, encoderWeight, encoderBias, inferenceThreshold } = dictionary;
+  const weight = latentWeights(dictionary);
+  const rowStart = new Uint32Array(nRows + 1);
+  const latents: number[] = [];
+  const codes: number[] = [];
+  for (let row = 0; row < nRows; row += 1) {
+    for (let latent = 0; latent < nLatents; latent += 1) {
+      let sum = encoderBias[latent];
+      for (let i = 0; i < width; i += 1) sum += x[row * width + i] * encoderWeight[latent * width + i];
+      const code = Math.fround(sum);
+      if (!(code > 0 && Math.fround(code * weight[latent]) > Math.fround(inferenceThreshold))) continue;
+      latents.push(latent);
+      codes.push(code);
+    }
+    rowStart[row + 1] = latents.length;
+  }
+  return { nRows, rowStart, latent: Uint32Array.from(latents), code: Float32Array.from(codes) };
+}

@@ -1,0 +1,103 @@
+// One model over the rows: residuals of every shard that is not committed yet, in the row order of the store.
+//
+// The model is loaded only when a shard is missing, and let go before the next model comes.
+
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { throwIfInterrupted } from "../errors.ts";
+import type { Checkpoint } from "../lm/checkpoint.ts";
+import { createPrefix, type Prefix } from "../lm/runner.ts";
+import type { ReportProgress } from "../progress.ts";
+import type { DocumentRecord } from "../store/rows.ts";
+import type { Site } from "../store/store-contract.ts";
+import type { StoreWriter } from "../store/store-writer.ts";
+import { documentsInRange, planBatches } from "./plan-batches.ts";
+
+export interface HarvestSiteOptions {
+  site: Site;
+  checkpoint: Checkpoint;
+  writer: StoreWriter;
+  /** Ids fed to this model, [nRows] u32. */
+  tokens: Uint32Array;
+  documents: DocumentRecord[];
+  /** Padded tokens a forward. */
+  batchTokens: number;
+  threads?: number | undefined;
+  reportProgress?: ReportProgress | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+interface ShardWork extends HarvestSiteOptions {
+  prefix: Prefix;
+  rowStart: number;
+  rowEnd: number;
+  reportRows: (nRows: number) => void;
+}
+
+/** Rows that both ranges hold. */
+function overlap(document: DocumentRecord, rowStart: number, rowEnd: number): { from: number; to: number } {
+  return { from: Math.max(document.rowStart, rowStart), to: Math.min(document.rowEnd, rowEnd) };
+}
+
+/** Right-padded ids of some documents. The first is the longest. */
+function padTokens(batch: DocumentRecord[], tokens: Uint32Array) {
+  const length = batch[0].rowEnd - batch[0].rowStart;
+  const tokenIds = new Uint32Array(batch.length * length);
+  const lengths = new Int32Array(batch.length);
+  for (const [i, { rowStart, rowEnd }] of batch.entries()) {
+    tokenIds.set(tokens.subarray(rowStart, rowEnd), i * length);
+    lengths[i] = rowEnd - rowStart;
+  }
+  return { tokenIds, lengths, batch: batch.length, length };
+}
+
+/** Residuals of rows [rowStart, rowEnd): [row, width] f32. */
+async function computeShard(work: ShardWork): Promise<Float32Array> {
+  const { site, prefix, tokens, documents, batchTokens, rowStart, rowEnd, reportRows, signal } = work;
+  const { width } = site;
+  const shard = new Float32Array((rowEnd - rowStart) * width);
+  for (const batch of planBatches(documentsInRange(documents, rowStart, rowEnd), batchTokens)) {
+    throwIfInterrupted(signal);
+    const padded = padTokens(batch, tokens);
+    const [residual] = await prefix.run(padded);
+    let nRows = 0;
+    for (const [i, document] of batch.entries()) {
+      const { from, to } = overlap(document, rowStart, rowEnd);
+      const source = (i * padded.length + from - document.rowStart) * width;
+      shard.set(residual.subarray(source, source + (to - from) * width), (from - rowStart) * width);
+      nRows += to - from;
+    }
+    reportRows(nRows);
+    // The forward runs on this thread: without a turn of the event loop no Ctrl-C would ever be seen.
+    await nextTurn();
+  }
+  return shard;
+}
+
+/** Throws InterruptedError between batches; shards written before stay committed. */
+export async function harvestSite(options: HarvestSiteOptions): Promise<void> {
+  const { site, checkpoint, writer, tokens, threads, reportProgress, signal } = options;
+  const shards = Array.from({ length: writer.nShards }, (_, i) => i);
+  const missing = shards.filter((i) => !writer.hasShard(site.name, i));
+  const sizeOf = (i: number): number => writer.shardRange(i).rowEnd - writer.shardRange(i).rowStart;
+  let done = tokens.length - missing.reduce((sum, i) => sum + sizeOf(i), 0);
+  const reportRows = (nRows: number): void => {
+    done += nRows;
+    reportProgress?.({ stage: `harvest ${site.model}`, done, total: tokens.length, unit: "tokens" });
+  };
+  if (missing.length === 0) return;
+  reportRows(0);
+  const prefix = await createPrefix(checkpoint, {
+    layers: [site.layer],
+    ...(threads === undefined ? {} : { threads }),
+  });
+  try {
+    for (const i of missing) {
+      throwIfInterrupted(signal);
+      const { rowStart, rowEnd } = writer.shardRange(i);
+      const shard = await computeShard({ ...options, prefix, rowStart, rowEnd, reportRows });
+      await writer.writeShard(site.name, i, shard);
+    }
+  } finally {
+    await prefix.dispose();
+  }
+}

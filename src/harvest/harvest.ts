@@ -1,0 +1,212 @@
+// Both models over the same text: token rows first, then the residuals of one model after the other, into a store.
+//
+// Everything is a pure function of the inputs named in the store's identity, so a harvest that was stopped goes on with
+// the shards that are missing, and one that is finished is recognised and not repeated. Rows are not read back on a
+// resume but made again: tokenising takes seconds where a forward takes minutes.
+// Reading activations is store/; what runs a model is lm/.
+
+import { ConfigError, FormatError, throwIfInterrupted } from "../errors.ts";
+import { type Checkpoint, openCheckpoint } from "../lm/checkpoint.ts";
+import type { ReportProgress } from "../progress.ts";
+import { isCommitted, readStoreManifest } from "../store/store.ts";
+import type { ModelSide, StoreDtype, StoreManifest } from "../store/store-contract.ts";
+import { createStoreWriter } from "../store/store-writer.ts";
+import type { InputDocument, TokenizedDocument } from "../text/document.ts";
+import {
+  createDocumentTokenizer,
+  DEFAULT_MAX_TOKENS,
+  type TokenizeCounts,
+} from "../text/tokenize-document.ts";
+import { canonicalJson } from "../text/tokenizer-file.ts";
+import { type BuiltRows, buildRows } from "./build-rows.ts";
+import { type CollectedDocuments, collectDocuments } from "./collect-documents.ts";
+import { describeCounts, describeSplits } from "./describe-warnings.ts";
+import { type HarvestCounts, readHarvestRecord, writeHarvestRecord } from "./harvest-record.ts";
+import { harvestSite } from "./harvest-site.ts";
+import { openPair, type Pair, SIDES } from "./open-pair.ts";
+
+export interface HarvestOptions {
+  /** Folders of the two checkpoints. */
+  base: string;
+  finetuned: string;
+  /** Read once, to the end. */
+  documents: AsyncIterable<InputDocument> | Iterable<InputDocument>;
+  /** 0-based; residuals after this block. */
+  layer: number | Record<ModelSide, number>;
+  storeFolder: string;
+  storeName: string;
+  /** Default bf16. */
+  dtype?: StoreDtype;
+  /** Padded tokens a forward, default 1024: what stays in cache is fastest. */
+  batchTokens?: number;
+  /** Longest document in tokens, BOS included, default 512; longer ones are cut. */
+  maxTokens?: number;
+  /** Default: all cores. */
+  threads?: number | undefined;
+  /** Default: at most 32,768 rows and 64 MiB. */
+  rowsPerShard?: number;
+  /** Further facts that must be equal for a store to be reused. */
+  identity?: Record<string, unknown>;
+  reportProgress?: ReportProgress | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+export interface HarvestResult {
+  manifest: StoreManifest;
+  /** One sentence each. */
+  warnings: string[];
+  counts: HarvestCounts;
+}
+
+const DEFAULT_BATCH_TOKENS = 1024;
+const DEFAULT_DTYPE: StoreDtype = "bf16";
+const TOKENIZE_BATCH_DOCUMENTS = 256;
+
+/** What must be equal for rows and shards to be the same bytes (threads and batch size are left out: last-bit only). */
+function buildIdentity(options: HarvestOptions, pair: Pair, facts: { dataHash: string; maxTokens: number }) {
+  const { checkpoints, sites, tokenizer, template } = pair;
+  return {
+    ...options.identity,
+    harvest: {
+      modelBase: checkpoints.base.hash,
+      modelFinetuned: checkpoints.finetuned.hash,
+      sites: sites.map(({ name }) => name),
+      tokenizer: tokenizer.hash,
+      bos: tokenizer.bosId ?? null,
+      template: template?.hash ?? null,
+      documents: facts.dataHash,
+      maxTokens: facts.maxTokens,
+      dtype: options.dtype ?? DEFAULT_DTYPE,
+    },
+  };
+}
+
+/** What an earlier harvest of exactly this left behind; undefined when there is anything to do. */
+async function findFinished(
+  storeFolder: string,
+  identity: Record<string, unknown>,
+): Promise<HarvestResult | undefined> {
+  const record = await readHarvestRecord(storeFolder);
+  if (record === undefined || !(await isCommitted(storeFolder))) return undefined;
+  const { storeId: _, ...manifest } = await readStoreManifest(storeFolder);
+  if (canonicalJson(manifest.identity) !== canonicalJson(identity)) return undefined;
+  return { manifest, ...record };
+}
+
+async function tokenizeAll(
+  { documents }: CollectedDocuments,
+  options: { pair: Pair; maxTokens: number } & Pick<HarvestOptions, "reportProgress" | "signal">,
+): Promise<{ tokenized: TokenizedDocument[]; counts: TokenizeCounts }> {
+  const { pair, maxTokens, reportProgress, signal } = options;
+  const { tokenizer, template } = pair;
+  const { tokenize, counts } = createDocumentTokenizer({ tokenizer, template, maxTokens });
+  const tokenized: TokenizedDocument[] = [];
+  for (let at = 0; at < documents.length; at += TOKENIZE_BATCH_DOCUMENTS) {
+    throwIfInterrupted(signal);
+    tokenized.push(...(await tokenize(documents.slice(at, at + TOKENIZE_BATCH_DOCUMENTS))));
+    const done = Math.min(documents.length, at + TOKENIZE_BATCH_DOCUMENTS);
+    reportProgress?.({ stage: "tokenize", done, total: documents.length, unit: "documents" });
+  }
+  return { tokenized, counts };
+}
+
+/**
+ * Harvests both models and finishes the store. Run again after a stop it goes on with the next shard.
+ *
+ * Throws ConfigError (layer, options), MismatchError (the models do not fit), FormatError (a document or file is bad),
+ * NumericsError (a residual is not finite), StorageError, InterruptedError.
+ */
+export async function harvest(options: HarvestOptions): Promise<HarvestResult> {
+  const { batchTokens = DEFAULT_BATCH_TOKENS } = options;
+  if (!Number.isInteger(batchTokens) || batchTokens < 1) {
+    throw new ConfigError(`batchTokens: expected a whole number above 0, got ${batchTokens}`);
+  }
+  const base = await openCheckpoint(options.base);
+  try {
+    const finetuned = await openCheckpoint(options.finetuned);
+    try {
+      return await harvestPair({ ...options, batchTokens }, { base, finetuned });
+    } finally {
+      await finetuned.close();
+    }
+  } finally {
+    await base.close();
+  }
+}
+
+async function harvestPair(
+  options: HarvestOptions & { batchTokens: number },
+  checkpoints: Record<ModelSide, Checkpoint>,
+): Promise<HarvestResult> {
+  const { storeFolder, reportProgress, signal } = options;
+  const pair = await openPair(options, checkpoints);
+  const wanted = options.maxTokens ?? DEFAULT_MAX_TOKENS;
+  const maxTokens = Math.min(wanted, ...SIDES.map((side) => checkpoints[side].config.maxPositions));
+  const collected = await collectDocuments(options.documents, signal);
+  const identity = buildIdentity(options, pair, { dataHash: collected.hash, maxTokens });
+  const finished = await findFinished(storeFolder, identity);
+  if (finished !== undefined) return finished;
+
+  const { tokenized, counts: tokenizeCounts } = await tokenizeAll(collected, {
+    pair,
+    maxTokens,
+    reportProgress,
+    signal,
+  });
+  const built = buildRows(tokenized);
+  const { nRows } = built.rows;
+  if (nRows === 0) {
+    throw new FormatError(
+      `documents: expected at least one token, got none in ${tokenizeCounts.empty} documents`,
+      { hint: "the tokenizer drops everything in them: check the data file" },
+    );
+  }
+  const { manifest, warnings } = await writeStore(options, { pair, built, identity });
+  const counts = { ...tokenizeCounts, duplicates: collected.nDuplicates, rows: nRows };
+  const record = {
+    counts,
+    warnings: [
+      ...pair.warnings,
+      ...describeCounts(counts, { maxTokens, isOfModels: maxTokens < wanted }),
+      ...describeSplits(manifest),
+      ...warnings,
+    ],
+  };
+  await writeHarvestRecord(storeFolder, record);
+  return { manifest, ...record };
+}
+
+/** Rows, then every missing shard of one model after the other, then the manifest. */
+async function writeStore(
+  options: HarvestOptions & { batchTokens: number },
+  { pair, built, identity }: { pair: Pair; built: BuiltRows; identity: Record<string, unknown> },
+): Promise<{ manifest: StoreManifest; warnings: string[] }> {
+  const { storeFolder, storeName, dtype = DEFAULT_DTYPE, rowsPerShard } = options;
+  const { tokenizer, sites, checkpoints } = pair;
+  const { rows, documents } = built;
+  const writer = await createStoreWriter({
+    ...built,
+    folder: storeFolder,
+    name: storeName,
+    tokenizerHash: tokenizer.hash,
+    sites: sites.map((site) => ({ site, dtype })),
+    ...(rowsPerShard === undefined ? {} : { rowsPerShard }),
+    identity,
+  });
+  try {
+    for (const site of sites) {
+      await harvestSite({
+        ...options,
+        site,
+        writer,
+        documents,
+        checkpoint: checkpoints[site.model],
+        tokens: site.model === "base" ? rows.tokenBase : rows.tokenFinetuned,
+      });
+    }
+    return { manifest: await writer.finish(), warnings: writer.warnings };
+  } catch (error) {
+    await writer.close();
+    throw error;
+  }
+}

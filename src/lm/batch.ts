@@ -1,0 +1,94 @@
+// A right-padded batch of token sequences: the checks at lm/'s border and the tensors that every graph is fed.
+//
+// Padding goes right and needs no mask: attention is causal, so no real row ever sees a padded one.
+
+import { Tensor } from "onnxruntime-node";
+import { ConfigError, MismatchError, ShapeError } from "../errors.ts";
+import type { Architecture, ModelConfig } from "./architecture.ts";
+import { type RotaryTables, rotaryTables } from "./rope.ts";
+
+export interface BatchShape {
+  /** Sequences. */
+  batch: number;
+  /** Rows of each sequence, padding included; positions 0 … length − 1. */
+  length: number;
+  /** [batch] real tokens of each sequence, 1 … length. */
+  lengths: Int32Array;
+}
+
+export interface TokenBatch extends BatchShape {
+  /** [batch, length], right padded; what stands beyond lengths[i] is never read. */
+  tokenIds: Uint32Array | Int32Array;
+}
+
+export interface ResidualBatch extends BatchShape {
+  /** [batch, length, dModel] f32, raw activation units; rows beyond lengths[i] must be finite. */
+  residual: Float32Array;
+}
+
+/** Throws ShapeError for a batch that contradicts itself, ConfigError for one longer than the model's positions. */
+export function checkBatch({ batch, length, lengths }: BatchShape, config: ModelConfig): void {
+  if (!(batch >= 1 && length >= 1)) {
+    throw new ShapeError(`batch: expected at least one sequence of one token, got [${batch}, ${length}]`);
+  }
+  if (lengths.length !== batch || !lengths.every((real) => real >= 1 && real <= length)) {
+    throw new ShapeError(`lengths: expected ${batch} numbers from 1 to ${length}, got [${lengths}]`);
+  }
+  if (length > config.maxPositions) {
+    throw new ConfigError(
+      `sequence length: expected at most ${config.maxPositions} tokens (max_position_embeddings), got ${length}`,
+      { hint: "cut the documents into shorter sequences" },
+    );
+  }
+}
+
+/** [batch, length] i32 with 0 in place of padding. Throws MismatchError for an id outside the vocabulary. */
+export function tokenTensor(
+  { tokenIds, batch, length, lengths }: TokenBatch,
+  { vocabSize }: ModelConfig,
+): Tensor {
+  if (tokenIds.length !== batch * length) {
+    throw new ShapeError(`tokenIds: expected ${batch} × ${length} ids, got ${tokenIds.length}`);
+  }
+  const ids = new Int32Array(batch * length);
+  for (let sequence = 0; sequence < batch; sequence += 1) {
+    for (let position = 0; position < lengths[sequence]; position += 1) {
+      const at = sequence * length + position;
+      const id = tokenIds[at];
+      if (!(id >= 0 && id < vocabSize)) {
+        throw new MismatchError(
+          `sequence ${sequence}, position ${position}: expected a token id from 0 to ${vocabSize - 1}, got ${id}`,
+          {
+            hint: "the tokenizer is larger than the model's vocabulary: use the tokenizer of this checkpoint",
+          },
+        );
+      }
+      ids[at] = id;
+    }
+  }
+  return new Tensor("int32", ids, [batch, length]);
+}
+
+/** Feeds that depend only on the batch's shape, those of them that `wanted` names. Keeps the last rotary tables. */
+export function createShapeFeeds(
+  { rope }: Architecture,
+  wanted: Set<string>,
+): (shape: BatchShape) => Record<string, Tensor> {
+  let tables: RotaryTables = { length: 0, cos: new Float32Array(), sin: new Float32Array() };
+  return ({ batch, length }) => {
+    if (tables.length !== length) tables = rotaryTables(rope, length);
+    const angles = [length, rope.dim / 2];
+    const all: Record<string, () => Tensor> = {
+      rotaryCos: () => new Tensor("float32", tables.cos, angles),
+      rotarySin: () => new Tensor("float32", tables.sin, angles),
+      // Padded rows take part as ordinary tokens: they come after every real row and stay finite.
+      lastKey: () => new Tensor("int32", new Int32Array(batch).fill(length - 1), [batch]),
+      totalLength: () => new Tensor("int32", Int32Array.of(length), []),
+    };
+    return Object.fromEntries(
+      Object.entries(all)
+        .filter(([name]) => wanted.has(name))
+        .map(([name, make]) => [name, make()]),
+    );
+  };
+}

@@ -1,0 +1,212 @@
+// Latent Scaling of all latents in both directions, from sums that one sparse pass over the rows collects.
+//
+// Minder et al. 2025 (arXiv:2504.02922, §2.3). For direction d and target y the best multiple of f·d has the closed
+// form β = Σ f<d, y> / (Σf²·‖d‖²); the error target needs no pass of its own:
+//     β_error(m) = β_activation(m) − β_reconstruction(m) + <d, d_m>/‖d‖²      d_m: model m's own decoder row.
+// The slow twin, latent-scaling-reference.ts, solves every least-squares problem by itself.
+
+import type { LatentScaling } from "./measure-contract.ts";
+
+/**
+ * What is summed for a latent over the rows of one document group; index into the innermost axis of LatentSums.
+ *
+ * ALONG_<direction>_<target>_<model> is Σ_i f_i <d_direction, target_model_i>, over rows where the latent fired.
+ */
+export const SUM = {
+  fired: 0,
+  code: 1,
+  codeSquared: 2,
+  codeOnTemplate: 3,
+  alongFinetunedActivationBase: 4,
+  alongFinetunedActivationFinetuned: 5,
+  alongFinetunedReconstructionBase: 6,
+  alongFinetunedReconstructionFinetuned: 7,
+  alongBaseActivationBase: 8,
+  alongBaseActivationFinetuned: 9,
+  alongBaseReconstructionBase: 10,
+  alongBaseReconstructionFinetuned: 11,
+} as const;
+export const N_SUMS = 12;
+
+/**
+ * Sums kept apart by document group, so that intervals can come from resampling groups and the order of addition is
+ * fixed: rows within a group in store order, groups in index order.
+ */
+export interface LatentSums {
+  nGroups: number;
+  nLatents: number;
+  /** [nGroups, nLatents, N_SUMS] f64. */
+  values: Float64Array;
+}
+
+export function createLatentSums(nGroups: number, nLatents: number): LatentSums {
+  return { nGroups, nLatents, values: new Float64Array(nGroups * nLatents * N_SUMS) };
+}
+
+/** One row's codes and targets. Activations and reconstructions: [width] f64, base first, both models of width dModel. */
+export interface ScalingRow {
+  group: number;
+  onTemplate: boolean;
+  activation: Float64Array;
+  reconstruction: Float64Array;
+  latent: Uint32Array;
+  code: Float32Array;
+  /** Entries [from, to) of latent and code belong to this row. */
+  from: number;
+  to: number;
+}
+
+/** Adds one row: costs 8·dModel multiply-adds for each latent that fired, nothing for the others. */
+export function addRow(sums: LatentSums, decoderWeight: Float32Array, dModel: number, row: ScalingRow): void {
+  const { activation, reconstruction, latent, code } = row;
+  const { values } = sums;
+  const groupStart = row.group * sums.nLatents;
+  for (let entry = row.from; entry < row.to; entry += 1) {
+    const j = latent[entry];
+    const f = code[entry];
+    let finetunedActivationBase = 0;
+    let finetunedActivationFinetuned = 0;
+    let finetunedReconstructionBase = 0;
+    let finetunedReconstructionFinetuned = 0;
+    let baseActivationBase = 0;
+    let baseActivationFinetuned = 0;
+    let baseReconstructionBase = 0;
+    let baseReconstructionFinetuned = 0;
+    for (let c = 0, at = j * 2 * dModel; c < dModel; c += 1, at += 1) {
+      const directionBase = decoderWeight[at];
+      const directionFinetuned = decoderWeight[at + dModel];
+      const hBase = activation[c];
+      const hFinetuned = activation[c + dModel];
+      const rBase = reconstruction[c];
+      const rFinetuned = reconstruction[c + dModel];
+      finetunedActivationBase += directionFinetuned * hBase;
+      finetunedActivationFinetuned += directionFinetuned * hFinetuned;
+      finetunedReconstructionBase += directionFinetuned * rBase;
+      finetunedReconstructionFinetuned += directionFinetuned * rFinetuned;
+      baseActivationBase += directionBase * hBase;
+      baseActivationFinetuned += directionBase * hFinetuned;
+      baseReconstructionBase += directionBase * rBase;
+      baseReconstructionFinetuned += directionBase * rFinetuned;
+    }
+    const at = (groupStart + j) * N_SUMS;
+    values[at] += 1;
+    values[at + 1] += f;
+    values[at + 2] += f * f;
+    if (row.onTemplate) values[at + 3] += f;
+    values[at + 4] += f * finetunedActivationBase;
+    values[at + 5] += f * finetunedActivationFinetuned;
+    values[at + 6] += f * finetunedReconstructionBase;
+    values[at + 7] += f * finetunedReconstructionFinetuned;
+    values[at + 8] += f * baseActivationBase;
+    values[at + 9] += f * baseActivationFinetuned;
+    values[at + 10] += f * baseReconstructionBase;
+    values[at + 11] += f * baseReconstructionFinetuned;
+  }
+}
+
+/**
+ * Sums over groups: [nLatents, N_SUMS] f64. weights (optional, [nGroups]): how often each group counts, as a
+ * resampling of groups draws them.
+ */
+export function totalSums(sums: LatentSums, weights?: ArrayLike<number>): Float64Array {
+  const size = sums.nLatents * N_SUMS;
+  const total = new Float64Array(size);
+  for (let group = 0; group < sums.nGroups; group += 1) {
+    const weight = weights === undefined ? 1 : weights[group];
+    if (weight === 0) continue;
+    for (let i = 0, at = group * size; i < size; i += 1, at += 1) total[i] += weight * sums.values[at];
+  }
+  return total;
+}
+
+/** Squared norms of a latent's two decoder rows and their inner product; NaN inner product is never expected. */
+export interface DecoderGeometry {
+  squaredBase: number;
+  squaredFinetuned: number;
+  inner: number;
+}
+
+export function decoderGeometry(
+  decoderWeight: Float32Array,
+  dModel: number,
+  latent: number,
+): DecoderGeometry {
+  let squaredBase = 0;
+  let squaredFinetuned = 0;
+  let inner = 0;
+  for (let c = 0, at = latent * 2 * dModel; c < dModel; c += 1, at += 1) {
+    const base = decoderWeight[at];
+    const finetuned = decoderWeight[at + dModel];
+    squaredBase += base * base;
+    squaredFinetuned += finetuned * finetuned;
+    inner += base * finetuned;
+  }
+  return { squaredBase, squaredFinetuned, inner };
+}
+
+/**
+ * Both scalings of one latent. sums: [N_SUMS] of that latent.
+ *
+ * NaN where the quantity does not exist: a latent that never fired, or a decoder row of norm 0 along its direction.
+ */
+export function scalingOfLatent(
+  sums: ArrayLike<number>,
+  geometry: DecoderGeometry,
+): { finetuned: LatentScaling; base: LatentScaling } {
+  const { squaredBase, squaredFinetuned, inner } = geometry;
+  const energy = sums[SUM.codeSquared];
+  const finetuned = betas({
+    denominator: energy * squaredFinetuned,
+    activation: [sums[SUM.alongFinetunedActivationBase], sums[SUM.alongFinetunedActivationFinetuned]],
+    reconstruction: [
+      sums[SUM.alongFinetunedReconstructionBase],
+      sums[SUM.alongFinetunedReconstructionFinetuned],
+    ],
+    ownShare: [inner / squaredFinetuned, 1],
+  });
+  const base = betas({
+    denominator: energy * squaredBase,
+    activation: [sums[SUM.alongBaseActivationBase], sums[SUM.alongBaseActivationFinetuned]],
+    reconstruction: [sums[SUM.alongBaseReconstructionBase], sums[SUM.alongBaseReconstructionFinetuned]],
+    ownShare: [1, inner / squaredBase],
+  });
+  return {
+    finetuned: {
+      ...finetuned,
+      nuActivation: finetuned.betaActivationBase / finetuned.betaActivationFinetuned,
+      nuReconstruction: finetuned.betaReconstructionBase / finetuned.betaReconstructionFinetuned,
+      nuError: finetuned.betaErrorBase / finetuned.betaErrorFinetuned,
+    },
+    base: {
+      ...base,
+      nuActivation: base.betaActivationFinetuned / base.betaActivationBase,
+      nuReconstruction: base.betaReconstructionFinetuned / base.betaReconstructionBase,
+      nuError: base.betaErrorFinetuned / base.betaErrorBase,
+    },
+  };
+}
+
+/** Pairs are [base, finetuned]. ownShare: <d, d_m>/‖d‖² of model m's own decoder row. */
+interface Numerators {
+  denominator: number;
+  activation: [number, number];
+  reconstruction: [number, number];
+  ownShare: [number, number];
+}
+
+type Betas = Omit<LatentScaling, "nuActivation" | "nuReconstruction" | "nuError">;
+
+function betas({ denominator, activation, reconstruction, ownShare }: Numerators): Betas {
+  const betaActivationBase = activation[0] / denominator;
+  const betaActivationFinetuned = activation[1] / denominator;
+  const betaReconstructionBase = reconstruction[0] / denominator;
+  const betaReconstructionFinetuned = reconstruction[1] / denominator;
+  return {
+    betaActivationBase,
+    betaActivationFinetuned,
+    betaReconstructionBase,
+    betaReconstructionFinetuned,
+    betaErrorBase: betaActivationBase - betaReconstructionBase + ownShare[0],
+    betaErrorFinetuned: betaActivationFinetuned - betaReconstructionFinetuned + ownShare[1],
+  };
+}

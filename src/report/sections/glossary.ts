@@ -1,0 +1,27 @@
+// The glossary at the end of the page, and what the method cannot tell.
+
+import { formatCount } from "../format.ts";
+import { type Html, html } from "../html.ts";
+import type { ReportInput } from "../report-input.ts";
+import { TERMS, type Term } from "../terms.ts";
+
+export function glossarySection(): Html {
+  const entries = Object.entries<Term>(TERMS).sort(([, a], [, b]) =>
+    a.name.toLowerCase() < b.name.toLowerCase() ? -1 : 1,
+  );
+  return html`<section id="glossary"><h2>Words</h2><dl class="glossary">${entries.map(
+    ([id, { name, short, more }]) =>
+      html`<div><dt id="term-${id}">${name}</dt><dd>${short}${more !== "" && html` ${more}`}</dd></div>`,
+  )}</dl></section>`;
+}
+
+export function limitsSection({ training, summary, truth }: ReportInput): Html {
+  return html`<section id="limits"><h2>What this cannot tell</h2><ul class="prose">
+<li><strong>One dictionary, one seed (${training.seed}).</strong> Another seed finds partly other latents. Which claims would come back is not measured here.</li>
+<li><strong>No intervals yet.</strong> Every nu is a point estimate on ${formatCount(summary.nDocuments)} documents; a claim just below a threshold may fall on the other side with more text.</li>
+<li><strong>Specific to this text.</strong> “The base model lacks it” means: on these rows, after this layer. Other data can show the concept in the base model too.</li>
+<li><strong>What the dictionary does not explain is not seen.</strong> A change that lies in the unexplained part of the variance, or in another layer, makes no claim.</li>
+<li><strong>Correlation only.</strong> Promoted tokens and examples suggest what a latent means. Nothing here was added to or removed from a running model.</li>
+${truth !== undefined && html`<li><strong>The truth knows only what was planted.</strong> Fine-tuning also changes style and format; a claim that answers to no planted concept may still be real.</li>`}
+</ul></section>`;
+}

@@ -1,0 +1,163 @@
+// The words of the report, each defined once: the short form is shown on hover, the long one in the glossary.
+//
+// The same words as docs/glossary.md and the tables; thresholds are not repeated here, the page shows those stored with the result.
+
+import { type Html, html } from "./html.ts";
+
+export interface Term {
+  name: string;
+  /** One sentence, for hovering. */
+  short: string;
+  /** More, for the glossary; empty when the short form says it all. */
+  more: string;
+}
+
+export const TERMS = {
+  base: {
+    name: "base, finetuned",
+    short: "The two models compared: before and after fine-tuning.",
+    more: "Names that end in Base or Finetuned belong to one of them.",
+  },
+  residual: {
+    name: "residual after layer L",
+    short: "The hidden state that leaves block L (counted from 0), one vector a token.",
+    more: "This is what the dictionary was trained on, both models side by side.",
+  },
+  latent: {
+    name: "latent",
+    short: "One entry of the shared dictionary: one detector, and one decoder direction in each model.",
+    more: "It fires on some tokens and then adds its direction, times its code, to the reconstruction of each model.",
+  },
+  code: {
+    name: "code",
+    short: "How strongly a latent fires on a token before any weighting.",
+    more: "Decoding and Latent Scaling use it.",
+  },
+  activation: {
+    name: "activation",
+    short: "Code times the sum of both decoder norms; comparable between latents.",
+    more: "Selection, the firing threshold, maxima, examples and the shading of tokens use it. Unit: that of the (normalised) residual.",
+  },
+  fve: {
+    name: "FVE",
+    short: "Fraction of variance explained: 1 minus squared error over variance, pooled over all rows.",
+    more: "1 is perfect, 0 no better than the mean. BOS tokens and rows of outlying norm are left out unless stated.",
+  },
+  l0: { name: "L0", short: "Latents that fire on a token, on average.", more: "" },
+  dead: { name: "dead", short: "Silent on every held-out row.", more: "" },
+  deltaNorm: {
+    name: "deltaNorm",
+    short: "Which model's decoder carries the latent: 0 base only, 0.5 both alike, 1 finetuned only.",
+    more: "It compares the lengths of the two decoder directions: ½ · ((finetuned − base) / max(finetuned, base) + 1). A lean by norm alone proves nothing; see Latent Scaling.",
+  },
+  class: {
+    name: "class",
+    short: "Band of deltaNorm: base-only, shared, finetuned-only, or other.",
+    more: "",
+  },
+  decoderCosine: {
+    name: "decoder cosine",
+    short: "Cosine of the angle between the latent's two decoder directions.",
+    more: "Near 1 the latent means the same in both models. Without meaning when one of the two is almost zero.",
+  },
+  scaling: {
+    name: "Latent Scaling",
+    short: "Asks how far a latent's direction is useful for each model, whatever the decoder norms say.",
+    more: "For a target (the residual, its reconstruction, or the error left without this latent) beta is the best multiple of the latent's contribution. nu is the ratio of the two models' betas: the model that should lack the concept over the one that has it. Minder et al. 2025, arXiv:2504.02922.",
+  },
+  nuReconstruction: {
+    name: "nuReconstruction",
+    short:
+      "How much of the direction the other model's reconstruction holds, relative to this one's. Near 0: none.",
+    more: "High values mean that other latents already stand for the concept there (latent decoupling).",
+  },
+  nuError: {
+    name: "nuError",
+    short:
+      "How much of the direction is left unexplained in the other model, relative to this one. Near 0: none.",
+    more: "High values mean that the concept is there but the dictionary shrank it away (complete shrinkage).",
+  },
+  nuActivation: {
+    name: "nuActivation",
+    short:
+      "How much of the direction the other model's residual holds, relative to this one's. Near 0: none.",
+    more: "Shown for information; claims are decided by the other two.",
+  },
+  claim: {
+    name: "claim",
+    short:
+      "A latent judged specific to one model: it leans there by norm and both nu are below their thresholds.",
+    more: "finetuned-specific: the fine-tune has it and the base lacks it. base-specific: the mirror, what was lost.",
+  },
+  exclusion: {
+    name: "exclusion",
+    short: "Why a latent could not be judged for a side.",
+    more: "Excluded latents are counted by reason, never dropped in silence.",
+  },
+  rank: {
+    name: "rank",
+    short: "Claims ordered by the sum of their ranks in nuError and nuReconstruction; 1 is most specific.",
+    more: "",
+  },
+  frequency: { name: "frequency", short: "Share of held-out rows on which the latent fires.", more: "" },
+  documents: {
+    name: "documents",
+    short: "Held-out documents in which the latent fires at least once.",
+    more: "",
+  },
+  maxActivation: {
+    name: "max activation",
+    short: "Its largest activation on held-out rows.",
+    more: "The shading of its examples is relative to it.",
+  },
+  templateShare: {
+    name: "template share",
+    short: "Share of the latent's activation that falls on chat-template tokens.",
+    more: "At half or more it is called a template latent.",
+  },
+  lens: {
+    name: "promoted, suppressed",
+    short:
+      "Tokens whose logit rises or falls most when the hidden state moves one unit along the decoder direction.",
+    more: "Each direction is read through its own model's final norm weight and unembedding, with no layers in between: a hint at meaning, not an effect measured. A decoder of almost no length points anywhere, and so do its tokens.",
+  },
+  turnF1: {
+    name: "turn F1",
+    short: "How well the latent's maximum over a model turn predicts that the turn shows the behaviour.",
+    more: "Harmonic mean of precision and recall on test documents; latent and threshold were chosen on held-out ones.",
+  },
+  turnAuroc: {
+    name: "turn AUROC",
+    short: "Chance that a turn with the behaviour scores above one without; 0.5 is guessing.",
+    more: "",
+  },
+  tokenF1: { name: "token F1", short: "The same as turn F1 with single tokens as the unit.", more: "" },
+  probe: {
+    name: "probe",
+    short: "AUROC of a linear classifier on the mean residual of the turn: what the model itself holds.",
+    more: "A ceiling and a check, not part of the score.",
+  },
+  recall: { name: "recall", short: "Share of planted behaviours that some claim finds.", more: "" },
+  precision: {
+    name: "precision",
+    short: "Share of claims with at least half of their activation inside one planted concept.",
+    more: "Template latents are left out, or count as right, as stated.",
+  },
+  permutedRecall: {
+    name: "permuted control",
+    short: "Recall when the labels are shuffled across documents; should be near 0.",
+    more: "",
+  },
+} as const satisfies Record<string, Term>;
+
+export type TermName = keyof typeof TERMS;
+
+/** The term's name (or other words for it) with its definition on hover. */
+export function term(name: TermName, label: string = TERMS[name].name): Html {
+  return html`<abbr title="${TERMS[name].short}">${label}</abbr>`;
+}
+
+/** The same as a link into the glossary, for places that are read once and not in every card. */
+export function termLink(name: TermName, label: string = TERMS[name].name): Html {
+  return html`<a class="term" href="#term-${name}" title="${TERMS[name].short}">${label}</a>`;
+}

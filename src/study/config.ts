@@ -1,0 +1,96 @@
+// study.yaml: what was asked. One schema with its defaults; unknown keys are refused, every message carries the path.
+
+import { readFile } from "node:fs/promises";
+import { dirname, isAbsolute, resolve } from "node:path";
+import { parseDocument, stringify } from "yaml";
+import { z } from "zod";
+import { ConfigError, FormatError } from "../errors.ts";
+import { writeFileAtomic } from "../formats/atomic.ts";
+
+const LayerSchema = z.union([
+  z.int().min(0),
+  z.strictObject({ base: z.int().min(0), finetuned: z.int().min(0) }),
+]);
+
+const StudySchema = z.strictObject({
+  schemaVersion: z.literal(1).default(1),
+  /** Folder of a Hugging Face checkpoint; relative paths are relative to study.yaml. */
+  base: z.string().min(1),
+  finetuned: z.string().min(1),
+  /** JSONL file: one {"text"} or {"messages"} a line. */
+  data: z.string().min(1),
+  /** 0-based block whose output is compared; absent: the middle of the base model. */
+  layer: LayerSchema.optional(),
+  seed: z.int().min(0).default(0),
+  threads: z.int().min(1).max(256).optional(),
+  store: z
+    .strictObject({
+      name: z
+        .string()
+        .regex(/^[\w.-]+$/)
+        .default("main"),
+      dtype: z.enum(["bf16", "f32"]).default("bf16"),
+      /** Longer documents are cut, in tokens. */
+      maxTokens: z.int().min(2).max(65_535).default(512),
+    })
+    .prefault({}),
+  dictionary: z
+    .strictObject({
+      name: z
+        .string()
+        .regex(/^[\w.-]+$/)
+        .default("main"),
+      nLatents: z.int().min(1).default(2048),
+      k: z.int().min(1).default(16),
+      steps: z.int().min(1).default(1200),
+      batchRows: z.int().min(1).default(1024),
+      learningRate: z.number().positive().optional(),
+      initNorm: z.number().positive().optional(),
+    })
+    .prefault({}),
+  report: z.strictObject({ examplesPerLatent: z.int().min(1).max(100).default(12) }).prefault({}),
+});
+
+export type StudyConfig = z.infer<typeof StudySchema>;
+export type StudyConfigInput = z.input<typeof StudySchema>;
+
+/** Fills defaults and checks. `place` names the source in errors. Throws ConfigError with the path of the first fault. */
+export function parseStudyConfig(value: unknown, place: string): StudyConfig {
+  const result = StudySchema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const path = issue.path.length > 0 ? issue.path.join(".") : "(top level)";
+  throw new ConfigError(`${place}: ${path}: ${issue.message}`, { hint: "see docs/formats.md, study.yaml" });
+}
+
+/** Reads study.yaml. Paths in it become absolute, seen from the file. Throws ConfigError or FormatError. */
+export async function readStudyConfig(path: string): Promise<StudyConfig> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (cause) {
+    throw new FormatError(`${path}: expected a study file, found none that can be read`, {
+      hint: "make one with `tunediff compare BASE FINETUNED --data FILE.jsonl --out FOLDER`",
+      cause,
+    });
+  }
+  const document = parseDocument(text);
+  if (document.errors.length > 0) {
+    throw new ConfigError(`${path}: not YAML: ${document.errors[0].message.split("\n")[0]}`, {
+      hint: "mend the file at that line",
+    });
+  }
+  const config = parseStudyConfig(document.toJS(), path);
+  const seenFrom = (file: string): string => (isAbsolute(file) ? file : resolve(dirname(path), file));
+  return {
+    ...config,
+    base: seenFrom(config.base),
+    finetuned: seenFrom(config.finetuned),
+    data: seenFrom(config.data),
+  };
+}
+
+/** Writes study.yaml, replacing an older one in one step. */
+export async function writeStudyConfig(path: string, config: StudyConfig): Promise<void> {
+  await writeFileAtomic(path, stringify(config));
+}

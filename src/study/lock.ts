@@ -1,0 +1,112 @@
+// study.lock.json: what was asked, resolved to hashes, versions and numbers, before any compute.
+//
+// Checks that need no activations happen here (files exist, layers in range, tokenizers agree), so that a mistake costs
+// a second and not an hour.
+
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { join } from "node:path";
+import { FormatError } from "../errors.ts";
+import { writeFileAtomic } from "../formats/atomic.ts";
+import { type Checkpoint, openCheckpoint } from "../lm/checkpoint.ts";
+import { packageVersion } from "../package-root.ts";
+import { checkPair, type PairMember } from "../text/check-pair.ts";
+import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
+import type { StudyConfig } from "./config.ts";
+
+export interface LockedModel {
+  path: string;
+  /** SHA-256 over config and weights. */
+  hash: string;
+  modelType: string;
+  nLayers: number;
+  dModel: number;
+}
+
+export interface StudyLock {
+  schemaVersion: 1;
+  tunediff: string;
+  node: string;
+  platform: string;
+  base: LockedModel;
+  finetuned: LockedModel;
+  data: { path: string; sha256: string };
+  tokenizerHash: string;
+  /** 0-based block in each model. */
+  layer: { base: number; finetuned: number };
+  seed: number;
+}
+
+/** Resolves and checks a configuration. Throws FormatError, ConfigError or MismatchError; warnings are sentences. */
+export async function resolveLock(config: StudyConfig): Promise<{ lock: StudyLock; warnings: string[] }> {
+  const base = await openCheckpoint(config.base);
+  const finetuned = await openCheckpoint(config.finetuned).catch(async (error: unknown) => {
+    await base.close();
+    throw error;
+  });
+  try {
+    const layer = resolveLayer(config, base);
+    const tokenizerBase = await loadTokenizer(config.base);
+    const tokenizerFinetuned = await loadTokenizer(config.finetuned);
+    const member = (checkpoint: Checkpoint, side: "base" | "finetuned", tokenizer: Tokenizer): PairMember => {
+      const { modelType, nLayers, dModel, vocabSize } = checkpoint.config;
+      return {
+        folder: checkpoint.folder,
+        modelType,
+        nLayers,
+        dModel,
+        vocabSize,
+        layer: layer[side],
+        tokenizer,
+      };
+    };
+    const warnings = await checkPair({
+      base: member(base, "base", tokenizerBase),
+      finetuned: member(finetuned, "finetuned", tokenizerFinetuned),
+    });
+    const lock: StudyLock = {
+      schemaVersion: 1,
+      tunediff: packageVersion(),
+      node: process.version,
+      platform: `${process.platform}-${process.arch}`,
+      base: lockedModel(base),
+      finetuned: lockedModel(finetuned),
+      data: { path: config.data, sha256: await hashFile(config.data) },
+      tokenizerHash: tokenizerFinetuned.hash,
+      layer,
+      seed: config.seed,
+    };
+    return { lock, warnings };
+  } finally {
+    await base.close();
+    await finetuned.close();
+  }
+}
+
+function lockedModel(checkpoint: Checkpoint): LockedModel {
+  const { folder, hash, config } = checkpoint;
+  return { path: folder, hash, modelType: config.modelType, nLayers: config.nLayers, dModel: config.dModel };
+}
+
+function resolveLayer({ layer }: StudyConfig, base: Checkpoint): { base: number; finetuned: number } {
+  const asked = layer ?? Math.floor(base.config.nLayers / 2);
+  return typeof asked === "number" ? { base: asked, finetuned: asked } : asked;
+}
+
+async function hashFile(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  try {
+    for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  } catch (cause) {
+    throw new FormatError(`${path}: expected a readable data file, found none`, {
+      hint: 'give --data a JSONL file with one {"text": …} or {"messages": […]} a line',
+      cause,
+    });
+  }
+  return hash.digest("hex");
+}
+
+/** Writes study.lock.json in one step. */
+export async function writeLock(folder: string, lock: StudyLock): Promise<void> {
+  await writeFileAtomic(join(folder, "study.lock.json"), `${JSON.stringify(lock, null, 2)}\n`);
+}

@@ -1,0 +1,286 @@
+// A study from text to report: the stages in order, each skipped when its inputs are unchanged and its outputs exist.
+//
+// Stages meet only in files (docs/architecture.md); this file decides the order and the names of those files, nothing else.
+
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { loadDictionary } from "../dictionary/dictionary-file.ts";
+import { throwIfInterrupted } from "../errors.ts";
+import { acquireLock, writeFileAtomic } from "../formats/atomic.ts";
+import { harvest } from "../harvest/harvest.ts";
+import { lens, writeLens } from "../lens/lens.ts";
+import { openCheckpoint } from "../lm/checkpoint.ts";
+import { loadUnembedding } from "../lm/runner.ts";
+import { measure, readMeasure } from "../measure/measure.ts";
+import type { ReportProgress } from "../progress.ts";
+import { collectReportInput } from "../report/collect.ts";
+import { renderReport } from "../report/report.ts";
+import { openStore } from "../store/store.ts";
+import { readDocuments } from "../text/read-documents.ts";
+import { loadTokenizer } from "../text/tokenizer.ts";
+import { DEFAULT_TRAIN_CONFIG, type TrainConfig } from "../training/config.ts";
+import { train } from "../training/train.ts";
+import { scoreTruth, writeTruth } from "../truth/truth.ts";
+import type { StudyConfig } from "./config.ts";
+import { writeStudyConfig } from "./config.ts";
+import { isDone, type Journal, openJournal, type StageName, secondsSpent, stageKey } from "./journal.ts";
+import { resolveLock, type StudyLock, writeLock } from "./lock.ts";
+
+/** Where a study's files lie, relative to its folder. */
+export interface StudyPaths {
+  store: string;
+  dictionary: string;
+  report: string;
+}
+
+export function studyPaths(config: StudyConfig): StudyPaths {
+  return {
+    store: join("stores", config.store.name),
+    dictionary: join("dictionaries", config.dictionary.name),
+    report: "report.html",
+  };
+}
+
+export interface StudyRun {
+  lock: StudyLock;
+  warnings: string[];
+  /** Stages whose inputs were unchanged and which were therefore not repeated. */
+  skipped: StageName[];
+  /** Seconds a stage took, summed over all runs that worked on it. */
+  seconds: Record<StageName, number>;
+}
+
+export interface StudyOptions {
+  folder: string;
+  config: StudyConfig;
+  /** Stop after this stage; absent: all stages. */
+  until?: StageName;
+  /** The commands that make this study again, for the report. */
+  commands: string[];
+  reportProgress?: ReportProgress;
+  signal?: AbortSignal;
+}
+
+const STAGES: readonly StageName[] = ["harvest", "train", "measure", "lens", "truth", "report"];
+
+/**
+ * Runs what is left of a study in `folder`, which is made when it does not exist.
+ *
+ * Throws what the stages throw; everything committed before stays, and the same call goes on from there.
+ */
+export async function runStudy(options: StudyOptions): Promise<StudyRun> {
+  const { folder, config } = options;
+  const { lock, warnings } = await resolveLock(config);
+  await mkdir(folder, { recursive: true });
+  const guard = await acquireLock(join(folder, ".lock"));
+  try {
+    await writeStudyConfig(join(folder, "study.yaml"), config);
+    await writeLock(folder, lock);
+    const journal = await openJournal(folder);
+    const run: StudyRun = { lock, warnings, skipped: [], seconds: noSeconds() };
+    const steps = stageSteps({ ...options, lock, warnings });
+    for (const stage of STAGES) {
+      throwIfInterrupted(options.signal);
+      const { key, outputs, work } = steps[stage];
+      if (isDone(journal, stage, key)) run.skipped.push(stage);
+      else await runStage({ journal, stage, key, outputs, work });
+      run.seconds[stage] = secondsSpent(journal, stage, key);
+      if (stage === options.until) break;
+    }
+    return run;
+  } finally {
+    await guard.release();
+  }
+}
+
+interface StageStep {
+  key: string;
+  outputs: string[];
+  work: () => Promise<void>;
+}
+
+async function runStage(step: StageStep & { journal: Journal; stage: StageName }): Promise<void> {
+  const { journal, stage, key, outputs } = step;
+  const started = performance.now();
+  const secondsSoFar = (): number => (performance.now() - started) / 1000;
+  await journal.append({ stage, key, event: "start" });
+  try {
+    await step.work();
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    await journal.append({ stage, key, event: "failed", seconds: secondsSoFar(), message });
+    throw error;
+  }
+  await journal.append({ stage, key, event: "done", seconds: secondsSoFar(), outputs });
+}
+
+function stageSteps(
+  options: StudyOptions & { lock: StudyLock; warnings: string[] },
+): Record<StageName, StageStep> {
+  const { folder, config, lock, warnings, reportProgress, signal } = options;
+  const paths = studyPaths(config);
+  const storeFolder = join(folder, paths.store);
+  const dictionaryFolder = join(folder, paths.dictionary);
+  const tables = (name: string): string => join(paths.dictionary, "tables", name);
+
+  const { threads } = config;
+  const { name: _dictionaryName, ...dictionaryConfig } = config.dictionary;
+  const trainConfig: TrainConfig = {
+    ...DEFAULT_TRAIN_CONFIG,
+    ...dropUndefined(dictionaryConfig),
+    kStart: config.dictionary.k,
+    seed: config.seed,
+    threads,
+  };
+  const harvestKey = stageKey(
+    "harvest",
+    lock.base.hash,
+    lock.finetuned.hash,
+    lock.data.sha256,
+    lock.layer,
+    config.store,
+  );
+  const trainKey = stageKey("train", harvestKey, paths.dictionary, { ...trainConfig, threads: undefined });
+  const measureKey = stageKey("measure", trainKey, config.report);
+  const lensKey = stageKey("lens", trainKey);
+  const truthKey = stageKey("truth", trainKey);
+  const reportKey = stageKey("report", measureKey, lensKey, truthKey, lock.tunediff, options.commands);
+
+  const withStore = async <T>(
+    use: (store: Awaited<ReturnType<typeof openStore>>) => Promise<T>,
+  ): Promise<T> => {
+    const store = await openStore(storeFolder);
+    try {
+      return await use(store);
+    } finally {
+      await store.close();
+    }
+  };
+  const conceptNamesOf = (store: Awaited<ReturnType<typeof openStore>>): string[] =>
+    [
+      ...new Set(store.documents.flatMap((document) => document.spans?.map((span) => span.concept) ?? [])),
+    ].sort();
+
+  return {
+    harvest: {
+      key: harvestKey,
+      outputs: [join(paths.store, "manifest.json")],
+      work: async () => {
+        const result = await harvest({
+          base: config.base,
+          finetuned: config.finetuned,
+          documents: readDocuments(config.data),
+          layer: lock.layer,
+          storeFolder,
+          storeName: config.store.name,
+          dtype: config.store.dtype,
+          maxTokens: config.store.maxTokens,
+          threads,
+          identity: { data: lock.data.sha256 },
+          reportProgress,
+          signal,
+        });
+        for (const warning of result.warnings) if (!warnings.includes(warning)) warnings.push(warning);
+      },
+    },
+    train: {
+      key: trainKey,
+      outputs: ["model.safetensors", "config.json", "training.json"].map((file) =>
+        join(paths.dictionary, file),
+      ),
+      work: () =>
+        withStore(async (store) => {
+          await train({ store, config: trainConfig, folder: dictionaryFolder, reportProgress, signal });
+        }),
+    },
+    measure: {
+      key: measureKey,
+      outputs: [tables("measure.parquet"), tables("measure.json"), join(paths.dictionary, "examples.sqlite")],
+      work: () =>
+        withStore(async (store) => {
+          const tokenizer = await loadTokenizer(config.finetuned);
+          await measure({
+            store,
+            dictionary: await loadDictionary(dictionaryFolder),
+            folder: dictionaryFolder,
+            tokenString: tokenizer.tokenString,
+            examplesPerLatent: config.report.examplesPerLatent,
+            reportProgress,
+            signal,
+          });
+        }),
+    },
+    lens: {
+      key: lensKey,
+      outputs: [tables("lens.parquet")],
+      work: async () => {
+        const tokenizer = await loadTokenizer(config.finetuned);
+        const rows = await lens({
+          dictionary: await loadDictionary(dictionaryFolder),
+          unembeddings: {
+            base: await unembeddingOf(config.base),
+            finetuned: await unembeddingOf(config.finetuned),
+          },
+          tokenString: tokenizer.tokenString,
+          reportProgress,
+          signal,
+        });
+        await writeLens(dictionaryFolder, rows);
+      },
+    },
+    truth: {
+      key: truthKey,
+      outputs: [],
+      work: () =>
+        withStore(async (store) => {
+          const conceptNames = conceptNamesOf(store);
+          if (conceptNames.length === 0) return; // ordinary data: there is nothing to score against
+          const { latents } = await readMeasure(dictionaryFolder);
+          const dictionary = await loadDictionary(dictionaryFolder);
+          await writeTruth(
+            dictionaryFolder,
+            await scoreTruth({
+              store,
+              dictionary,
+              latents,
+              conceptNames,
+              seed: config.seed,
+              reportProgress,
+              signal,
+            }),
+          );
+        }),
+    },
+    report: {
+      key: reportKey,
+      outputs: [paths.report],
+      work: async () => {
+        const input = await collectReportInput({
+          folder,
+          config,
+          lock,
+          commands: options.commands,
+          warnings,
+        });
+        await writeFileAtomic(join(folder, paths.report), renderReport(input));
+      },
+    },
+  };
+}
+
+async function unembeddingOf(folder: string): Promise<Awaited<ReturnType<typeof loadUnembedding>>> {
+  const checkpoint = await openCheckpoint(folder);
+  try {
+    return await loadUnembedding(checkpoint);
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+function dropUndefined<T extends object>(object: T): Partial<T> {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as Partial<T>;
+}
+
+function noSeconds(): Record<StageName, number> {
+  return { harvest: 0, train: 0, measure: 0, lens: 0, truth: 0, report: 0 };
+}

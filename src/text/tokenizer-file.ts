@@ -1,0 +1,223 @@
+// tokenizer.json and tokenizer_config.json as data: read with caps, hashed, compared. Runs no tokenizer.
+//
+// The hash covers what decides the ids of a text, not what decorates them: truncation, padding, post-processing and
+// decoding are left out, so that a file saved again by a newer library keeps its hash. Merges come in two spellings
+// ("a b" and ["a", "b"]) and switches that are off may be absent; both are brought to one form first.
+// Not here: the deadline for hostile regular expressions (spec reliability R5), which needs a process that can be killed.
+
+import { createHash } from "node:crypto";
+import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { FormatError } from "../errors.ts";
+
+const MAX_TOKENIZER_BYTES = 200 * 2 ** 20;
+const MAX_CONFIG_BYTES = 10 * 2 ** 20;
+const MAX_VOCAB = 2 ** 21;
+
+export interface AddedTokenEntry {
+  id: number;
+  content: string;
+  special: boolean;
+}
+
+export interface TokenizerJson {
+  model: Record<string, unknown>;
+  added_tokens: (AddedTokenEntry & Record<string, unknown>)[];
+  [key: string]: unknown;
+}
+
+export const TOKENIZER_PARTS = [
+  "vocabulary",
+  "merges",
+  "model options",
+  "normalizer",
+  "pre-tokenizer",
+  "added tokens",
+] as const;
+export type TokenizerPart = (typeof TOKENIZER_PARTS)[number];
+
+export type NamedTokens = Partial<Record<"bos_token" | "eos_token" | "pad_token" | "unk_token", string>>;
+
+async function readCapped(path: string, maxBytes: number): Promise<string | undefined> {
+  const info = await stat(path).catch(() => undefined);
+  if (!info?.isFile()) return undefined;
+  if (info.size > maxBytes) {
+    throw new FormatError(`${path}: expected at most ${maxBytes} bytes, got ${info.size}`);
+  }
+  return readFile(path, "utf8");
+}
+
+function parseObject(path: string, source: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(source);
+  } catch (cause) {
+    throw new FormatError(`${path}: expected whole JSON, got ${source.length} characters that do not parse`, {
+      hint: "the file is probably cut short; copy or download it again",
+      cause,
+    });
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new FormatError(
+      `${path}: expected a JSON object, got ${Array.isArray(value) ? "an array" : typeof value}`,
+    );
+  }
+  return value as Record<string, unknown>;
+}
+
+/** An optional small JSON file of a model folder; undefined when it is not there. Throws FormatError. */
+export async function readFolderJson(
+  folder: string,
+  name: string,
+): Promise<Record<string, unknown> | undefined> {
+  const source = await readCapped(join(folder, name), MAX_CONFIG_BYTES);
+  return source === undefined ? undefined : parseObject(join(folder, name), source);
+}
+
+/** A chat template or another small text file; undefined when it is not there. Throws FormatError. */
+export async function readFolderText(folder: string, name: string): Promise<string | undefined> {
+  return readCapped(join(folder, name), MAX_CONFIG_BYTES);
+}
+
+/** Reads folder/tokenizer.json. Throws FormatError when it is missing, cut short or not a tokenizer. */
+export async function readTokenizerJson(folder: string): Promise<TokenizerJson> {
+  const path = join(folder, "tokenizer.json");
+  const source = await readCapped(path, MAX_TOKENIZER_BYTES);
+  if (source === undefined) {
+    throw new FormatError(`${path}: expected a tokenizer file, got none`, {
+      hint: "tunediff reads the fast tokenizer format; save it with AutoTokenizer.from_pretrained(…).save_pretrained(…)",
+    });
+  }
+  const json = parseObject(path, source);
+  const { model } = json;
+  if (typeof model !== "object" || model === null || !("vocab" in model)) {
+    throw new FormatError(
+      `${path}: expected "model" with a "vocab", got ${model === undefined ? "none" : "something else"}`,
+    );
+  }
+  const added = json.added_tokens ?? [];
+  const isEntry = (entry: unknown): boolean =>
+    typeof entry === "object" &&
+    entry !== null &&
+    Number.isInteger((entry as AddedTokenEntry).id) &&
+    (entry as AddedTokenEntry).id >= 0 &&
+    typeof (entry as AddedTokenEntry).content === "string" &&
+    (entry as AddedTokenEntry).content !== "";
+  const firstBad = Array.isArray(added) ? added.findIndex((entry) => !isEntry(entry)) : 0;
+  if (firstBad >= 0) {
+    const got = JSON.stringify(Array.isArray(added) ? added[firstBad] : added).slice(0, 80);
+    throw new FormatError(`${path}: added_tokens[${firstBad}]: expected an id and a content, got ${got}`);
+  }
+  return { ...json, added_tokens: added } as TokenizerJson;
+}
+
+/** Vocabulary of the model part in id order: [token, id]. Added tokens are not in it unless the model lists them. */
+export function vocabularyEntries(json: TokenizerJson): [string, number][] {
+  const vocab = json.model.vocab as Record<string, number> | [string, number][];
+  const entries: [string, number][] = Array.isArray(vocab)
+    ? vocab.map(([token], id) => [token, id])
+    : Object.entries(vocab);
+  const bad = entries.find(([, id]) => !Number.isInteger(id) || id < 0 || id >= MAX_VOCAB);
+  if (bad) {
+    throw new FormatError(
+      `tokenizer.json: model.vocab["${bad[0]}"]: expected an id below ${MAX_VOCAB}, got ${bad[1]}`,
+    );
+  }
+  return entries.sort((a, b) => a[1] - b[1]);
+}
+
+/** JSON with sorted keys; equal values give equal strings. */
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_, inner: unknown) =>
+    typeof inner === "object" && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
+}
+
+/** The parts that decide ids, each in one canonical form. */
+export function tokenizerParts(json: TokenizerJson): Record<TokenizerPart, unknown> {
+  const { vocab, merges, ...options } = json.model;
+  const isOn = ([, value]: [string, unknown]): boolean =>
+    value !== null && value !== undefined && value !== false;
+  return {
+    vocabulary: Array.isArray(vocab) ? vocab : vocabularyEntries(json),
+    merges: Array.isArray(merges)
+      ? merges.map((merge: string | string[]) => (typeof merge === "string" ? merge.split(" ") : merge))
+      : [],
+    "model options": Object.fromEntries(Object.entries(options).filter(isOn)),
+    normalizer: json.normalizer ?? null,
+    "pre-tokenizer": json.pre_tokenizer ?? null,
+    "added tokens": [...json.added_tokens].sort((a, b) => a.id - b.id),
+  };
+}
+
+/** SHA-256 hex over all parts. */
+export function hashTokenizer(json: TokenizerJson): string {
+  const parts = tokenizerParts(json);
+  const hash = createHash("sha256");
+  for (const part of TOKENIZER_PARTS) hash.update(`${part}\n${canonicalJson(parts[part])}\n`);
+  return hash.digest("hex");
+}
+
+/** Where two tokenizers first part ways, in words, or null when they give the same ids to every text. */
+export function firstTokenizerDifference(base: TokenizerJson, finetuned: TokenizerJson): string | null {
+  const partsBase = tokenizerParts(base);
+  const partsFinetuned = tokenizerParts(finetuned);
+  for (const part of TOKENIZER_PARTS) {
+    const [a, b] = [partsBase[part], partsFinetuned[part]];
+    if (canonicalJson(a) === canonicalJson(b)) continue;
+    const show = (value: unknown): string =>
+      value === undefined ? "nothing" : canonicalJson(value).slice(0, 120);
+    if (!Array.isArray(a) || !Array.isArray(b)) return `${part}: base ${show(a)}, finetuned ${show(b)}`;
+    let at = 0;
+    while (canonicalJson(a[at]) === canonicalJson(b[at])) at += 1;
+    return `${part}, entry ${at}: base ${show(a[at])}, finetuned ${show(b[at])}`;
+  }
+  return null;
+}
+
+function tokenContent(value: unknown): string | undefined {
+  if (typeof value === "string") return value;
+  if (
+    typeof value === "object" &&
+    value !== null &&
+    "content" in value &&
+    typeof value.content === "string"
+  ) {
+    return value.content;
+  }
+  return undefined;
+}
+
+/**
+ * BOS, EOS, pad and unk by name, from tokenizer_config.json, else special_tokens_map.json.
+ *
+ * Where neither names a BOS, the first token of a TemplateProcessing post-processor is one.
+ */
+export async function readNamedTokens(folder: string, json: TokenizerJson): Promise<NamedTokens> {
+  const config =
+    (await readFolderJson(folder, "tokenizer_config.json")) ??
+    (await readFolderJson(folder, "special_tokens_map.json")) ??
+    {};
+  const named: NamedTokens = {};
+  for (const name of ["bos_token", "eos_token", "pad_token", "unk_token"] as const) {
+    const content = tokenContent(config[name]);
+    if (content !== undefined && content !== "") named[name] = content;
+  }
+  if (!("bos_token" in config)) {
+    const processors = [
+      json.post_processor,
+      (json.post_processor as { processors?: unknown } | null)?.processors,
+    ].flat();
+    for (const processor of processors as (
+      | { single?: { SpecialToken?: { id?: string } }[] }
+      | null
+      | undefined
+    )[]) {
+      const first = processor?.single?.[0]?.SpecialToken?.id;
+      if (typeof first === "string") named.bos_token ??= first;
+    }
+  }
+  return named;
+}

@@ -1,0 +1,174 @@
+// What a training run is told, and the constants that follow from it and from the run's length.
+//
+// The equations are the paper's; warm-up, dead-latent age and the threshold's memory are shares of the run, because runs
+// here are 10^3 steps where the paper's are 10^5. Everything resolved is stored in training.json. `paper` constants as a
+// preset belong beside DEFAULT_TRAIN_CONFIG.
+
+import { createHash } from "node:crypto";
+import { ConfigError } from "../errors.ts";
+
+export interface TrainConfig {
+  nLatents: number;
+  /** Mean number of latents a row may use. */
+  k: number;
+  /** k at step 0, going linearly to k over kAnnealingSteps; undefined: k. */
+  kStart?: number;
+  kAnnealingSteps: number;
+  steps: number;
+  batchRows: number;
+  learningRate: number;
+  /** Norm of every encoder row and decoder row, per site, at the start; normalised units. */
+  initNorm: number;
+  /** Root of the mean squared norm of a site's normalised activations. */
+  targetRms: number;
+  /** Share of the steps over which the learning rate rises from 0. */
+  warmupFraction: number;
+  /** Share of the steps over which it falls to 0 at the end. */
+  decayFraction: number;
+  /** Gradients of a larger global L2 norm are scaled down to it. */
+  maxGradientNorm: number;
+  /** Weight α of the auxiliary loss. */
+  auxAlpha: number;
+  /** Most dead latents a row may use in it; undefined: half the sites' mean width, as the reference. */
+  auxLatents?: number;
+  /** Share of the run's rows after which a silent latent is dead. */
+  deadAfterFraction: number;
+  /** Share of the steps that the running mean of the threshold remembers. */
+  thresholdMemoryFraction: number;
+  /** Rows whose norm at any site exceeds this multiple of the median are left out, as BOS rows are. */
+  outlierFactor: number;
+  /** Held-out rows on which θ is set at the end. */
+  calibrationRows: number;
+  seed: number;
+  /** Threads of the dense product; does not change any result. */
+  threads?: number;
+  checkpointEverySteps: number;
+  logEverySteps: number;
+}
+
+/** Tuned for the bundled pair: two sites of width 128, some 10^5 to 10^6 rows. */
+export const DEFAULT_TRAIN_CONFIG: TrainConfig = {
+  nLatents: 2048,
+  k: 16,
+  kAnnealingSteps: 0,
+  steps: 1200,
+  batchRows: 1024,
+  learningRate: 3e-3,
+  initNorm: 0.3,
+  targetRms: 1,
+  warmupFraction: 0.05,
+  decayFraction: 0.2,
+  maxGradientNorm: 1,
+  auxAlpha: 1 / 32,
+  deadAfterFraction: 0.1,
+  thresholdMemoryFraction: 0.02,
+  outlierFactor: 10,
+  calibrationRows: 16_384,
+  seed: 0,
+  checkpointEverySteps: 250,
+  logEverySteps: 25,
+};
+
+/** Counts that follow from a config; the names of the reference's arguments stand beside. */
+export interface TrainConstants {
+  /** warmup_steps */
+  warmupSteps: number;
+  /** decay_start; equal to steps: none. */
+  decayStartStep: number;
+  /** dead_feature_threshold */
+  deadAfterRows: number;
+  /** threshold_beta */
+  thresholdBeta: number;
+  /** top_k_aux */
+  auxLatents: number;
+  /** Largest k of the run. */
+  largestK: number;
+}
+
+/** width, nSites: of the store. The config must have passed checkTrainConfig. */
+export function resolveConstants(
+  config: TrainConfig,
+  { width, nSites }: { width: number; nSites: number },
+): TrainConstants {
+  const { steps } = config;
+  return {
+    warmupSteps: Math.round(config.warmupFraction * steps),
+    decayStartStep: steps - Math.round(config.decayFraction * steps),
+    deadAfterRows: Math.max(1, Math.round(config.deadAfterFraction * steps * config.batchRows)),
+    thresholdBeta: 1 - 1 / Math.max(1, config.thresholdMemoryFraction * steps),
+    auxLatents: config.auxLatents ?? Math.max(1, Math.floor(width / nSites / 2)),
+    largestK: config.kAnnealingSteps > 0 ? Math.max(config.k, config.kStart ?? config.k) : config.k,
+  };
+}
+
+/** Throws ConfigError that names the field. */
+export function checkTrainConfig(config: TrainConfig): void {
+  const refuse = (field: keyof TrainConfig, expected: string): never => {
+    throw new ConfigError(`dictionary.${field}: expected ${expected}, got ${config[field]}`, {
+      hint: "change it in study.yaml or on the command line",
+    });
+  };
+  const counts = [
+    "nLatents",
+    "steps",
+    "batchRows",
+    "checkpointEverySteps",
+    "logEverySteps",
+    "calibrationRows",
+  ] as const;
+  for (const field of counts) {
+    if (!Number.isSafeInteger(config[field]) || config[field] < 1)
+      refuse(field, "a whole number of at least 1");
+  }
+  if (!Number.isSafeInteger(config.seed) || config.seed < 0) refuse("seed", "a whole number of at least 0");
+  if (!Number.isSafeInteger(config.kAnnealingSteps) || config.kAnnealingSteps < 0) {
+    refuse("kAnnealingSteps", "a whole number of at least 0");
+  }
+  if (
+    config.auxLatents !== undefined &&
+    !(Number.isSafeInteger(config.auxLatents) && config.auxLatents > 0)
+  ) {
+    refuse("auxLatents", "a whole number of at least 1");
+  }
+  for (const field of ["learningRate", "initNorm", "targetRms", "maxGradientNorm"] as const) {
+    if (!(config[field] > 0 && Number.isFinite(config[field]))) refuse(field, "a number above 0");
+  }
+  if (!(config.outlierFactor > 1)) refuse("outlierFactor", "a number above 1");
+  if (!(config.auxAlpha >= 0 && Number.isFinite(config.auxAlpha)))
+    refuse("auxAlpha", "a number of at least 0");
+  for (const field of [
+    "warmupFraction",
+    "decayFraction",
+    "deadAfterFraction",
+    "thresholdMemoryFraction",
+  ] as const) {
+    if (!(config[field] >= 0 && config[field] <= 1)) refuse(field, "a share from 0 to 1");
+  }
+  if (config.warmupFraction + config.decayFraction > 1)
+    refuse("decayFraction", "at most 1 together with warmupFraction");
+  for (const field of ["k", "kStart"] as const) {
+    const k = config[field] ?? config.k;
+    if (!(Number.isSafeInteger(k) && k >= 1 && k <= config.nLatents)) {
+      refuse(field, `a whole number from 1 to nLatents (${config.nLatents})`);
+    }
+  }
+}
+
+/** JSON with sorted keys, so that equal things have equal text. undefined members vanish. */
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, member: unknown) =>
+    typeof member === "object" && member !== null && !Array.isArray(member)
+      ? Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : member,
+  );
+}
+
+/** SHA-256 hex of everything that decides the result; threads and the intervals of saving and logging do not. */
+export function configHash({
+  threads: _t,
+  checkpointEverySteps: _c,
+  logEverySteps: _l,
+  ...rest
+}: TrainConfig): string {
+  return createHash("sha256").update(canonicalJson(rest)).digest("hex");
+}

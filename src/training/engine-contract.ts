@@ -1,0 +1,96 @@
+// What a training step needs of whatever computes it, and the state that a checkpoint holds.
+//
+// Two makers: engine.ts (fast) and reference-engine.ts (dense and obvious). Sharded, multi-process and GPU engines stand
+// behind the same interface: `backward` leaves gradients where the parameters are, `update` uses them there.
+
+import type { Floats, Parameters } from "./loss.ts";
+
+export interface EngineOptions {
+  nLatents: number;
+  width: number;
+  /** First column of every site and, last, width. */
+  siteOffsets: number[];
+  batchRows: number;
+  /** Largest k that backward will be called with. */
+  largestK: number;
+  /** Most dead latents a row may use in the auxiliary loss. */
+  auxLatents: number;
+  auxAlpha: number;
+  /** A latent is dead when it has not fired for at least so many rows. */
+  deadAfterRows: number;
+  threads?: number;
+}
+
+/** Everything a step changes, but θ. Arrays are the engine's own: copy into them to load a state. */
+export interface EngineState<A extends Floats = Float32Array> {
+  /** Flat: encoder weight, encoder bias, decoder bias, decoder weight, as the field orders its parameters. */
+  parameters: A;
+  firstMoment: A;
+  secondMoment: A;
+  /** [nLatents] training rows since the latent was last selected. */
+  rowsSinceFired: Float64Array;
+  /** Updates made so far = completed steps. */
+  updates: number;
+}
+
+export interface StepResult {
+  /** Mean over rows and sites of the un-squared error norm, normalised units. */
+  loss: number;
+  /** The auxiliary loss before its weight; 0 when no latent is dead. */
+  auxLoss: number;
+  /** L2 norm over all gradients of loss + auxAlpha · auxLoss, before clipping. */
+  gradientNorm: number;
+  l0: number;
+  nDead: number;
+  /** Smallest activation that was selected; 0 when none was. */
+  smallestActivation: number;
+}
+
+export interface Engine<A extends Floats = Float32Array> {
+  state: EngineState<A>;
+  /** Views into state.parameters. */
+  parameters: Parameters<A>;
+  /** Of the last backward; overwritten by the next. */
+  gradients: Parameters<A>;
+  /** batch [nRows ≤ batchRows, width] in normalised units. Advances the dead counters; parameters stay. */
+  backward(batch: A, k: number): Promise<StepResult>;
+  /** One Adam update from the gradients of the last backward, clipped to maxGradientNorm. */
+  update(options: { learningRate: number; maxGradientNorm: number; gradientNorm: number }): void;
+  /** Rows and residuals of the last backward, [nRows, width] each; overwritten by the next. */
+  lastBatch(): { nRows: number; x: A; residual: A };
+  dispose(): Promise<void>;
+}
+
+/** Where each parameter lies in the flat array. */
+export function parameterViews<A extends Floats>(
+  flat: A,
+  { nLatents, width }: { nLatents: number; width: number },
+): Parameters<A> {
+  const view = (from: number, to: number): A => flat.subarray(from, to) as A;
+  const matrix = nLatents * width;
+  return {
+    encoderWeight: view(0, matrix),
+    encoderBias: view(matrix, matrix + nLatents),
+    decoderBias: view(matrix + nLatents, matrix + nLatents + width),
+    decoderWeight: view(matrix + nLatents + width, 2 * matrix + nLatents + width),
+  };
+}
+
+/** A zeroed state from the given allocator. */
+export function emptyState<A extends Floats>({
+  nParameters,
+  nLatents,
+  allocate,
+}: {
+  nParameters: number;
+  nLatents: number;
+  allocate: (length: number) => A;
+}): EngineState<A> {
+  return {
+    parameters: allocate(nParameters),
+    firstMoment: allocate(nParameters),
+    secondMoment: allocate(nParameters),
+    rowsSinceFired: new Float64Array(nLatents),
+    updates: 0,
+  };
+}

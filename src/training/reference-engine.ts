@@ -1,0 +1,112 @@
+// The same training step, dense and in the order of the equations: the twin of engine.ts, in float32 or float64.
+//
+// Slow (rows × latents × width for everything), meant to be read and to be compared with. Stays for ever.
+
+import { selectBatchTopKReference } from "../dictionary/select.ts";
+import { clipFactor } from "./engine.ts";
+import { type Engine, type EngineOptions, emptyState, parameterViews } from "./engine-contract.ts";
+import {
+  addCodeGradients,
+  addDecoderBiasGradient,
+  auxiliaryDirection,
+  reconstructionDirection,
+} from "./gradients.ts";
+import {
+  auxiliaryCodes,
+  auxiliaryLoss,
+  type BatchShape,
+  type Floats,
+  like,
+  preActivations,
+  reconstruct,
+  reconstructionLoss,
+  weights,
+} from "./loss.ts";
+
+const BETA1 = 0.9;
+const BETA2 = 0.999;
+const EPSILON = 1e-8;
+
+/** example: an array of the wanted element type. */
+export function createReferenceEngine<A extends Floats>(options: EngineOptions, example: A): Engine<A> {
+  const { nLatents, width, siteOffsets, auxAlpha, auxLatents, deadAfterRows } = options;
+  const nParameters = 2 * nLatents * width + nLatents + width;
+  const state = emptyState<A>({ nParameters, nLatents, allocate: (length) => like(example, length) });
+  const parameters = parameterViews(state.parameters, { nLatents, width });
+  const gradient = like(example, nParameters);
+  const gradients = parameterViews(gradient, { nLatents, width });
+  let last = { nRows: 0, x: like(example, 0), residual: like(example, 0) };
+
+  return {
+    state,
+    parameters,
+    gradients,
+    lastBatch: () => last,
+
+    async backward(x, k) {
+      const nRows = x.length / width;
+      const shape: BatchShape = { nRows, nLatents, width, siteOffsets };
+      const pre = preActivations(x, parameters, shape);
+      const weight = weights(parameters.decoderWeight, shape);
+      const codes = selectBatchTopKReference(pre, weight, nRows * k);
+
+      let smallestActivation = Number.POSITIVE_INFINITY;
+      let kept = 0;
+      for (let j = 0; j < nLatents; j += 1) state.rowsSinceFired[j] += nRows;
+      codes.forEach((code, i) => {
+        if (code === 0) return;
+        kept += 1;
+        state.rowsSinceFired[i % nLatents] = 0;
+        smallestActivation = Math.min(smallestActivation, code * weight[i % nLatents]);
+      });
+      const isDead = Array.from(state.rowsSinceFired, (since) => (since >= deadAfterRows ? 1 : 0));
+      const nDead = isDead.filter(Boolean).length;
+
+      const reconstruction = reconstruct(codes, parameters, shape);
+      const residual = x.map((value, i) => value - reconstruction[i]) as A;
+      const loss = reconstructionLoss(residual, shape);
+      gradient.fill(0);
+      const g = reconstructionDirection(residual, shape);
+      addCodeGradients(gradients, { x, codes, g, parameters }, shape);
+      addDecoderBiasGradient(gradients.decoderBias, g, shape);
+
+      let auxLoss = 0;
+      if (nDead > 0 && auxAlpha > 0) {
+        const auxCodes = auxiliaryCodes(pre, { weight, isDead, auxLatents }, shape);
+        const auxReconstruction = reconstruct(auxCodes, { decoderWeight: parameters.decoderWeight }, shape);
+        auxLoss = auxiliaryLoss(residual, auxReconstruction, shape);
+        const auxG = auxiliaryDirection(residual, auxReconstruction, shape);
+        addCodeGradients(gradients, { x, codes: auxCodes, g: auxG, parameters, factor: auxAlpha }, shape);
+      }
+      let squares = 0;
+      for (const value of gradient) squares += value * value;
+      last = { nRows, x, residual };
+      return {
+        loss,
+        auxLoss,
+        gradientNorm: Math.sqrt(squares),
+        l0: kept / nRows,
+        nDead,
+        smallestActivation: kept === 0 ? 0 : smallestActivation,
+      };
+    },
+
+    /** Adam (Kingma & Ba 2015) after clipping. */
+    update({ learningRate, maxGradientNorm, gradientNorm }) {
+      state.updates += 1;
+      const clip = clipFactor(gradientNorm, maxGradientNorm);
+      const correction1 = 1 - BETA1 ** state.updates;
+      const correction2 = 1 - BETA2 ** state.updates;
+      for (let i = 0; i < nParameters; i += 1) {
+        const g = gradient[i] * clip;
+        state.firstMoment[i] = BETA1 * state.firstMoment[i] + (1 - BETA1) * g;
+        state.secondMoment[i] = BETA2 * state.secondMoment[i] + (1 - BETA2) * g * g;
+        const mean = state.firstMoment[i] / correction1;
+        const spread = Math.sqrt(state.secondMoment[i] / correction2);
+        state.parameters[i] -= (learningRate * mean) / (spread + EPSILON);
+      }
+    },
+
+    dispose: async () => {},
+  };
+}

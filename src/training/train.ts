@@ -1,0 +1,282 @@
+// Training a BatchTopK crosscoder on a store, from the first row to a finished dictionary folder.
+//
+// Minder et al. 2025 (arXiv:2504.02922), App. B.2; the order of a step is the reference's: bias median at step 0, loss,
+// gradients, clipping, Adam. Interrupted runs go on from the newest checkpoint and end with the same bytes. One process,
+// one shard: sharding and several dictionaries a pass come in behind Engine and around this loop.
+
+import { join } from "node:path";
+import type { Dictionary } from "../dictionary/dictionary.ts";
+import {
+  loadDictionary,
+  MODEL_FILE,
+  requireEqualWidths,
+  saveDictionary,
+} from "../dictionary/dictionary-file.ts";
+import { initialDictionary } from "../dictionary/init.ts";
+import { siteOffsets } from "../dictionary/latent-norms.ts";
+import { normaliseInPlace } from "../dictionary/normaliser.ts";
+import { throwIfInterrupted } from "../errors.ts";
+import { disk } from "../formats/disk.ts";
+import { packageVersion } from "../package-root.ts";
+import type { ReportProgress } from "../progress.ts";
+import { createBatchReader } from "../store/batch-reader.ts";
+import { createSampler } from "../store/sampler.ts";
+import type { Store } from "../store/store-contract.ts";
+import { type Calibration, calibrateThreshold } from "./calibrate.ts";
+import { loadNewestCheckpoint, type RunIdentity, saveCheckpoint } from "./checkpoint.ts";
+import {
+  checkTrainConfig,
+  configHash,
+  resolveConstants,
+  type TrainConfig,
+  type TrainConstants,
+} from "./config.ts";
+import { createEngine } from "./engine.ts";
+import type { Engine, EngineOptions, StepResult } from "./engine-contract.ts";
+import { requireFinite } from "./finite.ts";
+import { geometricMedian } from "./geometric-median.ts";
+import { columnMeans, fveOf, type MetricsLine, openMetricsLog, varianceSums } from "./metrics.ts";
+import { kAt, learningRateAt } from "./schedule.ts";
+import {
+  fileSha256,
+  readTrainingRecord,
+  requireSameTraining,
+  storeHash,
+  type TrainingRecord,
+  writeTrainingRecord,
+} from "./training-record.ts";
+import { prepareTrainingRows, type TrainingRows } from "./training-rows.ts";
+
+const BACKEND = "onnxruntime-node cpu + WASM SIMD";
+
+export interface TrainOptions {
+  store: Store;
+  config: TrainConfig;
+  /** dictionaries/NAME of the study; made when absent. */
+  folder: string;
+  reportProgress?: ReportProgress;
+  signal?: AbortSignal;
+}
+
+export interface Trained {
+  dictionary: Dictionary;
+  training: TrainingRecord;
+}
+
+/**
+ * Trains, calibrates θ on held-out rows and writes model.safetensors, config.json, metrics.jsonl and training.json.
+ *
+ * A folder finished with the same configuration and store is returned as it is. Throws ConfigError, MismatchError (another
+ * run's folder, unequal widths), NumericsError (nothing of the bad step is kept), InterruptedError (after a checkpoint).
+ */
+export async function train(options: TrainOptions): Promise<Trained> {
+  const { store, config, folder, signal } = options;
+  checkTrainConfig(config);
+  requireEqualWidths(store.manifest.sites);
+  const identity: RunIdentity = { configHash: configHash(config), storeHash: storeHash(store) };
+  const finished = await readTrainingRecord(folder);
+  if (finished !== undefined) {
+    requireSameTraining(folder, finished, identity);
+    return { dictionary: await loadDictionary(folder), training: finished };
+  }
+
+  await disk.makeFolder(folder);
+  const clock = createClock();
+  const warnings: string[] = [];
+  const rows = await prepareTrainingRows({ ...options, ...config });
+  const seconds = { prepare: clock.lap(), steps: 0, calibrate: 0, total: 0 };
+
+  const run = await runSteps({ ...options, identity, rows, warnings });
+  seconds.steps = clock.lap();
+  throwIfInterrupted(signal);
+
+  const { dictionary, constants, lastMetrics, resumedFromStep } = run;
+  const runningThreshold = dictionary.inferenceThreshold;
+  const calibration: Calibration = await calibrateThreshold({
+    ...options,
+    ...config,
+    dictionary,
+    normLimits: rows.normLimits,
+  });
+  dictionary.inferenceThreshold = calibration.threshold;
+  seconds.calibrate = clock.lap();
+  seconds.total = clock.total();
+
+  await saveDictionary(folder, dictionary, { ...identity, version: packageVersion(), seed: config.seed });
+  const training: TrainingRecord = {
+    schemaVersion: 1,
+    version: packageVersion(),
+    backend: BACKEND,
+    ...identity,
+    config,
+    constants,
+    store: store.manifest.name,
+    rows: {
+      trained: rows.nIncluded,
+      bosLeftOut: rows.nBos,
+      outliersLeftOut: rows.nOutliers,
+      normLimits: rows.normLimits,
+    },
+    lastMetrics,
+    calibration,
+    runningThreshold,
+    seconds,
+    resumedFromStep,
+    modelSha256: await fileSha256(join(folder, MODEL_FILE)),
+    warnings,
+  };
+  await writeTrainingRecord(folder, training);
+  return { dictionary, training };
+}
+
+interface RunOptions extends TrainOptions {
+  identity: RunIdentity;
+  rows: TrainingRows;
+  /** Receives what the user should know. */
+  warnings: string[];
+}
+
+interface FinishedSteps {
+  /** With θ as the running mean left it. */
+  dictionary: Dictionary;
+  constants: TrainConstants;
+  lastMetrics: MetricsLine | undefined;
+  resumedFromStep: number;
+}
+
+async function runSteps(options: RunOptions): Promise<FinishedSteps> {
+  const { store, config, folder, identity, rows, warnings, reportProgress, signal } = options;
+  const { width } = store;
+  const { sites } = store.manifest;
+  const offsets = siteOffsets(sites);
+  const constants = resolveConstants(config, { width, nSites: sites.length });
+  const engineOptions: EngineOptions = { ...config, ...constants, width, siteOffsets: offsets };
+  const engine = await createEngine(engineOptions);
+  try {
+    const loaded = await loadNewestCheckpoint(folder, { state: engine.state, identity, warnings });
+    const startStep = loaded?.completedSteps ?? 0;
+    let threshold = loaded?.threshold ?? -1;
+    let checkpoint = loaded?.path;
+    const space = { sites, normaliser: rows.normaliser };
+    const sampler = createSampler({
+      rows: store.rows,
+      include: (row) => rows.included[row] === 1,
+      batchRows: config.batchRows,
+      seed: config.seed,
+    });
+    const reader = createBatchReader({ store, sampler });
+    const readBatch = async (step: number): Promise<Float32Array> =>
+      normaliseInPlace(await reader.batch(step), config.batchRows, space);
+    const metrics = await openMetricsLog(folder, startStep);
+    const speed = createClock();
+    let lastMetrics = metrics.last;
+    let facts: Record<string, number> = {};
+
+    const save = async (completedSteps: number): Promise<void> => {
+      checkpoint = await saveCheckpoint(folder, engine.state, { ...identity, completedSteps, threshold });
+    };
+
+    let next = startStep < config.steps ? readBatch(startStep) : undefined;
+    if (startStep === 0 && next !== undefined) setInitialParameters(engine, options, await next, offsets);
+    for (let step = startStep; next !== undefined; ) {
+      const batch = await next;
+      // Read while the dense product of this step runs; a failure surfaces when it is awaited.
+      next = step + 1 < config.steps ? readBatch(step + 1) : undefined;
+      next?.catch(() => {});
+
+      const k = kAt(step, config);
+      const result = await engine.backward(batch, k);
+      requireFinite(result, { engine, step, checkpoint });
+      const learningRate = learningRateAt(step, config, constants);
+      engine.update({
+        learningRate,
+        maxGradientNorm: config.maxGradientNorm,
+        gradientNorm: result.gradientNorm,
+      });
+      threshold = nextThreshold(threshold, result.smallestActivation, constants.thresholdBeta);
+      step += 1; // completed steps
+
+      if (step % config.logEverySteps === 0 || step === config.steps) {
+        const rowsPerSecond =
+          (Math.min(step - startStep, config.logEverySteps) * config.batchRows) / speed.lap();
+        const fve = batchFve(engine, { offsets, names: sites.map(({ name }) => name) });
+        lastMetrics = metricsLine({ step, result, fve, threshold, learningRate, k, rowsPerSecond });
+        await metrics.append(lastMetrics);
+        facts = { fve: fve.total, l0: result.l0, dead: result.nDead / config.nLatents };
+      }
+      reportProgress?.({ stage: "train", done: step, total: config.steps, unit: "steps", facts });
+      if (step % config.checkpointEverySteps === 0 || signal?.aborted) await save(step);
+      throwIfInterrupted(signal);
+    }
+    const dictionary: Dictionary = {
+      sites,
+      nLatents: config.nLatents,
+      width,
+      encoderWeight: engine.parameters.encoderWeight.slice(),
+      encoderBias: engine.parameters.encoderBias.slice(),
+      decoderWeight: engine.parameters.decoderWeight.slice(),
+      decoderBias: engine.parameters.decoderBias.slice(),
+      k: config.k,
+      inferenceThreshold: threshold,
+      normaliser: rows.normaliser,
+    };
+    return { dictionary, constants, lastMetrics, resumedFromStep: startStep };
+  } finally {
+    await engine.dispose();
+  }
+}
+
+/** Random rows, and the geometric median of the first batch as decoder bias. */
+function setInitialParameters(
+  engine: Engine,
+  { store, config }: RunOptions,
+  batch: Float32Array,
+  offsets: number[],
+): void {
+  const { sites } = store.manifest;
+  const initial = initialDictionary({ ...config, sites });
+  engine.parameters.encoderWeight.set(initial.encoderWeight);
+  engine.parameters.decoderWeight.set(initial.decoderWeight);
+  engine.parameters.decoderBias.set(
+    geometricMedian(batch, { nRows: config.batchRows, width: store.width, siteOffsets: offsets }),
+  );
+}
+
+/** Running mean of the smallest selected activation; the first one sets it. */
+export function nextThreshold(threshold: number, smallestActivation: number, beta: number): number {
+  return threshold < 0 ? smallestActivation : beta * threshold + (1 - beta) * smallestActivation;
+}
+
+function batchFve(
+  engine: Engine,
+  { offsets, names }: { offsets: number[]; names: string[] },
+): Record<string, number> {
+  const { nRows, x, residual } = engine.lastBatch();
+  const mean = columnMeans(x, { nRows, width: offsets[names.length] });
+  return fveOf(varianceSums({ x, residual, mean, nRows, siteOffsets: offsets }), names);
+}
+
+function metricsLine({
+  result,
+  ...line
+}: { result: StepResult } & Omit<
+  MetricsLine,
+  "loss" | "auxLoss" | "l0" | "dead" | "gradientNorm"
+>): MetricsLine {
+  const { loss, auxLoss, gradientNorm, l0, nDead } = result;
+  return { ...line, loss, auxLoss, l0, dead: nDead, gradientNorm };
+}
+
+function createClock(): { lap(): number; total(): number } {
+  const start = performance.now();
+  let last = start;
+  return {
+    lap() {
+      const now = performance.now();
+      const seconds = (now - last) / 1000;
+      last = now;
+      return seconds;
+    },
+    total: () => (performance.now() - start) / 1000,
+  };
+}
