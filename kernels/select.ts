@@ -2,6 +2,23 @@
 //
 // Exactness: the k-th largest value is found on the bits of positive f32 numbers, which order as unsigned integers.
 
+// Whether any of the 16 entries from `pre` and `weight` has pre > 0 and v >= bound. Almost every block of 16 has none, and
+// this test is then all it costs.
+// @ts-ignore: decorator
+@inline
+function anyOf16(pre: usize, weight: usize, bound: v128): bool {
+  const zero = f32x4.splat(0);
+  const p0 = v128.load(pre);
+  const p1 = v128.load(pre, 16);
+  const p2 = v128.load(pre, 32);
+  const p3 = v128.load(pre, 48);
+  const hit0 = v128.and(f32x4.gt(p0, zero), f32x4.ge(f32x4.mul(p0, v128.load(weight)), bound));
+  const hit1 = v128.and(f32x4.gt(p1, zero), f32x4.ge(f32x4.mul(p1, v128.load(weight, 16)), bound));
+  const hit2 = v128.and(f32x4.gt(p2, zero), f32x4.ge(f32x4.mul(p2, v128.load(weight, 32)), bound));
+  const hit3 = v128.and(f32x4.gt(p3, zero), f32x4.ge(f32x4.mul(p3, v128.load(weight, 48)), bound));
+  return v128.any_true(v128.or(v128.or(hit0, hit1), v128.or(hit2, hit3)));
+}
+
 // Activations v = pre · W of entries with pre > 0 and v > bound, in row-major order.
 // pre [nRows, nLatents], weight [nLatents]; out receives at most `capacity` values.
 // Returns how many there are; more than capacity means that out is incomplete.
@@ -14,31 +31,19 @@ export function collectAbove(
   out: usize,
   capacity: u32,
 ): u32 {
-  const zero = f32x4.splat(0);
   const bound4 = f32x4.splat(bound);
-  const end4 = nLatents & ~3;
   let count: u32 = 0;
   for (let row: u32 = 0; row < nRows; row += 1) {
     const base = pre + ((<usize>row * nLatents) << 2);
-    let j: u32 = 0;
-    for (; j < end4; j += 4) {
-      const p = v128.load(base + (<usize>j << 2));
-      const v = f32x4.mul(p, v128.load(weight + (<usize>j << 2)));
-      let mask = i32x4.bitmask(v128.and(f32x4.gt(p, zero), f32x4.gt(v, bound4)));
-      while (mask != 0) {
-        const lane = ctz(mask);
-        mask &= mask - 1;
-        if (count < capacity) {
-          const at = <usize>(j + lane) << 2;
-          store<f32>(out + (<usize>count << 2), load<f32>(base + at) * load<f32>(weight + at));
-        }
-        count += 1;
-      }
-    }
-    for (; j < nLatents; j += 1) {
-      const p = load<f32>(base + (<usize>j << 2));
-      const v = p * load<f32>(weight + (<usize>j << 2));
-      if (p > 0 && v > bound) {
+    for (let block: u32 = 0; block < nLatents; block += 16) {
+      const blockEnd = min(block + 16, nLatents);
+      const at16 = <usize>block << 2;
+      if (blockEnd - block == 16 && !anyOf16(base + at16, weight + at16, bound4)) continue;
+      for (let j = block; j < blockEnd; j += 1) {
+        const at = <usize>j << 2;
+        const p = load<f32>(base + at);
+        const v = p * load<f32>(weight + at);
+        if (!(p > 0) || !(v > bound)) continue;
         if (count < capacity) store<f32>(out + (<usize>count << 2), v);
         count += 1;
       }
@@ -61,26 +66,17 @@ export function keepAbove(
   code: usize,
   capacity: u32,
 ): u32 {
-  const zero = f32x4.splat(0);
   const threshold4 = f32x4.splat(threshold);
-  const end4 = nLatents & ~3;
   let count: u32 = 0;
   for (let row: u32 = 0; row < nRows; row += 1) {
     const base = pre + ((<usize>row * nLatents) << 2);
     store<u32>(rowStart + (<usize>row << 2), count);
-    for (let j: u32 = 0; j < nLatents; j += 4) {
-      let mask: i32 = 15;
-      if (j < end4) {
-        const p4 = v128.load(base + (<usize>j << 2));
-        const v4 = f32x4.mul(p4, v128.load(weight + (<usize>j << 2)));
-        mask = i32x4.bitmask(v128.and(f32x4.gt(p4, zero), f32x4.ge(v4, threshold4)));
-      } else {
-        mask = (1 << (nLatents - j)) - 1;
-      }
-      while (mask != 0) {
-        const lane = ctz(mask);
-        mask &= mask - 1;
-        const at = <usize>(j + lane) << 2;
+    for (let block: u32 = 0; block < nLatents; block += 16) {
+      const blockEnd = min(block + 16, nLatents);
+      const at16 = <usize>block << 2;
+      if (blockEnd - block == 16 && !anyOf16(base + at16, weight + at16, threshold4)) continue;
+      for (let j = block; j < blockEnd; j += 1) {
+        const at = <usize>j << 2;
         const p = load<f32>(base + at);
         const v = p * load<f32>(weight + at);
         if (!(p > 0) || !(v >= threshold)) continue;
@@ -89,7 +85,7 @@ export function keepAbove(
           ties -= 1;
         }
         if (count < capacity) {
-          store<u32>(latent + (<usize>count << 2), j + lane);
+          store<u32>(latent + (<usize>count << 2), j);
           store<f32>(code + (<usize>count << 2), p);
         }
         count += 1;

@@ -94,8 +94,8 @@ test("only cli/ prints or ends the process", () => {
   expect(faults).toEqual([]);
 });
 
-test("every source file opens by saying what it is", () => {
-  const faults = sourceFiles().filter((file) => {
+test("every file of the product opens by saying what it is", () => {
+  const faults = product.filter((file) => {
     const text = readFileSync(join(root, file), "utf8").replace(/^#!.*\n/, "");
     return !text.startsWith("// ") && !text.startsWith("/**");
   });

@@ -1,12 +1,12 @@
 // tunediff demo: the whole comparison on the bundled pair, scored against its known truth.
 
 import { createHash } from "node:crypto";
-import { createWriteStream, existsSync } from "node:fs";
-import { mkdir, rename } from "node:fs/promises";
+import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { pipeline } from "node:stream/promises";
 import type { Command } from "commander";
 import { generateComparisonCorpus } from "../../organisms/minichat/generator/index.ts";
+import { writeFileAtomic } from "../formats/atomic.ts";
+import { ensureFolder } from "../formats/disk.ts";
 import { packageRoot, packageVersion } from "../package-root.ts";
 import { parseStudyConfig, type StudyConfigInput } from "../study/config.ts";
 import { parseNumberOption } from "./compare.ts";
@@ -43,12 +43,8 @@ function corpusName(): string {
 /** Writes the demo's text to `path` (JSONL) unless it is there; the same bytes every time. */
 export async function writeDemoCorpus(path: string): Promise<void> {
   if (existsSync(path)) return;
-  const lines = function* (): Generator<string> {
-    for (const document of generateComparisonCorpus(CORPUS)) yield `${JSON.stringify(document)}\n`;
-  };
-  const temporary = `${path}.tmp-${process.pid}`;
-  await pipeline(lines, createWriteStream(temporary, { flush: true }));
-  await rename(temporary, path);
+  const lines = Array.from(generateComparisonCorpus(CORPUS), (document) => `${JSON.stringify(document)}\n`);
+  await writeFileAtomic(path, lines.join(""));
 }
 
 export function addDemoCommand(program: Command): void {
@@ -64,7 +60,7 @@ export function addDemoCommand(program: Command): void {
       const folder = resolve(options.out);
       const seed = parseNumberOption("--seed", options.seed) ?? 0;
       const config = parseStudyConfig(demoConfig(folder, seed), "command line");
-      await mkdir(folder, { recursive: true });
+      await ensureFolder(folder);
       await writeDemoCorpus(config.data);
       const commands = [`npx tunediff demo --seed ${seed}`];
       await runStudyCommand({ folder, config, commands, json: options.json === true });

@@ -19,7 +19,10 @@ export interface GemmOptions {
 }
 
 export interface Gemm {
-  /** x [n, k] and w [m, k], row-major f32. Returns [n, m] = x · wᵀ (+ bias). Throws ShapeError. */
+  /**
+   * x [n, k] and w [m, k], row-major f32. onnxruntime-node computes on the calling thread (and its pool), so JavaScript waits.
+   * Returns [n, m] = x · wᵀ (+ bias). Throws ShapeError.
+   */
   multiplyTransposed(x: Float32Array, w: Float32Array, options: GemmOptions): Promise<Float32Array>;
   dispose(): Promise<void>;
 }
@@ -54,7 +57,7 @@ export async function createGemm({ threads = 0 }: { threads?: number } = {}): Pr
       interOpNumThreads: 1,
       executionMode: "sequential",
       logSeverityLevel: 3,
-      // Between two steps the other core works on the sparse half; spinning threads would take it away.
+      // Threads that spin between two products would take cores from everything else.
       extra: { session: { intra_op: { allow_spinning: "0" } } },
     });
   const [plain, biased] = [await open(false), await open(true)];

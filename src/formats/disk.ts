@@ -119,10 +119,23 @@ export function asStorageError(
       cause: error,
     });
   }
+  if (code === "EEXIST" || code === "ENOTDIR") {
+    return new StorageError(`${place}: expected a folder, found a file`, {
+      hint: "move the file away, or choose another folder with --out",
+      cause: error,
+    });
+  }
   const message = error instanceof Error ? error.message : String(error);
   return new StorageError(`${place}: the file system refused${amount === "" ? "" : amount}: ${message}`, {
     hint: "check the disk and run the same command again: what was committed stays",
     cause: error,
+  });
+}
+
+/** Makes a folder and those above it; one that is there is fine. Throws StorageError naming the path. */
+export async function ensureFolder(path: string): Promise<void> {
+  await disk.makeFolder(path).catch((error: unknown) => {
+    throw asStorageError(error, { path });
   });
 }
 

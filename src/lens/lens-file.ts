@@ -3,7 +3,7 @@
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { FormatError } from "../errors.ts";
-import { asStorageError, disk } from "../formats/disk.ts";
+import { ensureFolder } from "../formats/disk.ts";
 import { readParquetRows, writeParquet } from "../formats/parquet.ts";
 import type { LatentLens } from "./lens-contract.ts";
 
@@ -18,9 +18,7 @@ function lensPath(dictionaryFolder: string): string {
 /** Replaces the table in one step. Throws StorageError from the disk. */
 export async function writeLens(dictionaryFolder: string, rows: LatentLens[]): Promise<void> {
   const path = lensPath(dictionaryFolder);
-  await disk.makeFolder(dirname(path)).catch((error: unknown) => {
-    throw asStorageError(error, { path });
-  });
+  await ensureFolder(dirname(path));
   await writeParquet(path, [
     { name: "latent", type: "INT32", data: Int32Array.from(rows, ({ latent }) => latent) },
     ...LISTS.map((name) => ({

@@ -6,6 +6,7 @@
 
 import type { Dictionary, Encoder, SparseCodes } from "../dictionary/dictionary.ts";
 import { MismatchError, throwIfInterrupted } from "../errors.ts";
+import { isNormOutlier } from "../store/norm-outliers.ts";
 import type { Split } from "../store/rows.ts";
 import type { Store } from "../store/store-contract.ts";
 
@@ -88,22 +89,16 @@ export async function* encodedRows(options: EncodedRowsOptions): AsyncGenerator<
   }
 }
 
-/** x: [nRows, width] raw. A NaN norm is no outlier: it must surface as what it is. */
+/** One flag a row of x [nRows, width], raw activation units. */
 function flagNormOutliers(
   x: Float32Array,
   nRows: number,
-  { store, normLimits }: { store: Store; normLimits: readonly number[] | undefined },
+  { store, normLimits: limits }: { store: Store; normLimits: readonly number[] | undefined },
 ): Uint8Array {
   const flags = new Uint8Array(nRows);
-  if (normLimits === undefined) return flags;
-  let at = 0;
-  for (let row = 0; row < nRows; row += 1) {
-    for (const [site, { width }] of store.manifest.sites.entries()) {
-      let square = 0;
-      for (const end = at + width; at < end; at += 1) square += x[at] * x[at];
-      if (Math.sqrt(square) > normLimits[site]) flags[row] = 1;
-    }
-  }
+  if (limits === undefined) return flags;
+  const { sites } = store.manifest;
+  for (let row = 0; row < nRows; row += 1) flags[row] = isNormOutlier(x, row, { sites, limits }) ? 1 : 0;
   return flags;
 }
 

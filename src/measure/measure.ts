@@ -11,7 +11,7 @@ import { latentWeights } from "../dictionary/latent-norms.ts";
 import { normaliseInPlace } from "../dictionary/normaliser.ts";
 import { FormatError, MismatchError } from "../errors.ts";
 import type { ReportProgress } from "../progress.ts";
-import { medianNorms, NORM_OUTLIER_MULTIPLE } from "../store/norm-outliers.ts";
+import { normLimits } from "../store/norm-outliers.ts";
 import type { Split } from "../store/rows.ts";
 import type { Store } from "../store/store-contract.ts";
 import { assertBelongTogether, countRows } from "./encoded-rows.ts";
@@ -86,7 +86,7 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
       normalise: (x, nRows) => normaliseInPlace(x, nRows, dictionary),
       activationWeight: latentWeights(dictionary),
       split,
-      normLimits: (await medianNorms(store)).map((median) => NORM_OUTLIER_MULTIPLE * median),
+      normLimits: await normLimits(store),
       examplesPerLatent,
       reportProgress: options.reportProgress,
       signal: options.signal,

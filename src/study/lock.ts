@@ -8,10 +8,9 @@ import { createReadStream } from "node:fs";
 import { join } from "node:path";
 import { FormatError } from "../errors.ts";
 import { writeFileAtomic } from "../formats/atomic.ts";
+import { openPair } from "../harvest/open-pair.ts";
 import { type Checkpoint, openCheckpoint } from "../lm/checkpoint.ts";
 import { packageVersion } from "../package-root.ts";
-import { checkPair, type PairMember } from "../text/check-pair.ts";
-import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import type { StudyConfig } from "./config.ts";
 
 export interface LockedModel {
@@ -46,24 +45,7 @@ export async function resolveLock(config: StudyConfig): Promise<{ lock: StudyLoc
   });
   try {
     const layer = resolveLayer(config, base);
-    const tokenizerBase = await loadTokenizer(config.base);
-    const tokenizerFinetuned = await loadTokenizer(config.finetuned);
-    const member = (checkpoint: Checkpoint, side: "base" | "finetuned", tokenizer: Tokenizer): PairMember => {
-      const { modelType, nLayers, dModel, vocabSize } = checkpoint.config;
-      return {
-        folder: checkpoint.folder,
-        modelType,
-        nLayers,
-        dModel,
-        vocabSize,
-        layer: layer[side],
-        tokenizer,
-      };
-    };
-    const warnings = await checkPair({
-      base: member(base, "base", tokenizerBase),
-      finetuned: member(finetuned, "finetuned", tokenizerFinetuned),
-    });
+    const { tokenizer, warnings } = await openPair({ ...config, layer }, { base, finetuned });
     const lock: StudyLock = {
       schemaVersion: 1,
       tunediff: packageVersion(),
@@ -72,7 +54,7 @@ export async function resolveLock(config: StudyConfig): Promise<{ lock: StudyLoc
       base: lockedModel(base),
       finetuned: lockedModel(finetuned),
       data: { path: config.data, sha256: await hashFile(config.data) },
-      tokenizerHash: tokenizerFinetuned.hash,
+      tokenizerHash: tokenizer.hash,
       layer,
       seed: config.seed,
     };

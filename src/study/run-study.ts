@@ -2,11 +2,11 @@
 //
 // Stages meet only in files (docs/architecture.md); this file decides the order and the names of those files, nothing else.
 
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { loadDictionary } from "../dictionary/dictionary-file.ts";
 import { throwIfInterrupted } from "../errors.ts";
 import { acquireLock, writeFileAtomic } from "../formats/atomic.ts";
+import { ensureFolder } from "../formats/disk.ts";
 import { harvest } from "../harvest/harvest.ts";
 import { lens, writeLens } from "../lens/lens.ts";
 import { openCheckpoint } from "../lm/checkpoint.ts";
@@ -71,7 +71,7 @@ const STAGES: readonly StageName[] = ["harvest", "train", "measure", "lens", "tr
 export async function runStudy(options: StudyOptions): Promise<StudyRun> {
   const { folder, config } = options;
   const { lock, warnings } = await resolveLock(config);
-  await mkdir(folder, { recursive: true });
+  await ensureFolder(folder);
   const guard = await acquireLock(join(folder, ".lock"));
   try {
     await writeStudyConfig(join(folder, "study.yaml"), config);
@@ -143,7 +143,7 @@ function stageSteps(
   const trainKey = stageKey("train", harvestKey, paths.dictionary, { ...trainConfig, threads: undefined });
   const measureKey = stageKey("measure", trainKey, config.report);
   const lensKey = stageKey("lens", trainKey);
-  const truthKey = stageKey("truth", trainKey);
+  const truthKey = stageKey("truth", measureKey);
   const reportKey = stageKey("report", measureKey, lensKey, truthKey, lock.tunediff, options.commands);
 
   const withStore = async <T>(
@@ -205,6 +205,7 @@ function stageSteps(
             folder: dictionaryFolder,
             tokenString: tokenizer.tokenString,
             examplesPerLatent: config.report.examplesPerLatent,
+            threads,
             reportProgress,
             signal,
           });

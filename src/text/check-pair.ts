@@ -29,6 +29,7 @@ function checkLayer(side: string, { folder, layer, nLayers }: PairMember): void 
   if (!Number.isInteger(layer) || layer < 0 || layer >= nLayers) {
     throw new ConfigError(
       `layer of ${side}: expected 0 to ${nLayers - 1} (${folder} has ${nLayers} blocks), got ${layer}`,
+      { hint: "choose a layer in that range; blocks count from 0 and the output of that block is compared" },
     );
   }
 }

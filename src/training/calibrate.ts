@@ -7,9 +7,9 @@ import { decode } from "../dictionary/decode.ts";
 import type { Dictionary } from "../dictionary/dictionary.ts";
 import { createEncoder } from "../dictionary/encode.ts";
 import { latentWeights, siteOffsets } from "../dictionary/latent-norms.ts";
-import { isNormOutlier } from "../dictionary/norm-outliers.ts";
 import { normaliseInPlace } from "../dictionary/normaliser.ts";
 import { type RowBatch, rowBatches, rowsOfSplit, spreadSample } from "../dictionary/row-batches.ts";
+import { isNormOutlier } from "../store/norm-outliers.ts";
 import type { Split } from "../store/rows.ts";
 import type { Store } from "../store/store-contract.ts";
 import { columnMeans, fveOf, varianceSums } from "./metrics.ts";
@@ -61,11 +61,11 @@ async function ordinaryRows(
   { store, normLimits: limits, signal }: CalibrationOptions,
   rows: Uint32Array,
 ): Promise<Uint32Array> {
-  const offsets = siteOffsets(store.manifest.sites);
+  const { sites } = store.manifest;
   const kept: number[] = [];
   for await (const batch of rowBatches({ store, rows, batchRows: BATCH_ROWS, signal })) {
     batch.rows.forEach((row, i) => {
-      if (!isNormOutlier(batch.x, i, { offsets, limits })) kept.push(row);
+      if (!isNormOutlier(batch.x, i, { sites, limits })) kept.push(row);
     });
   }
   return Uint32Array.from(kept);

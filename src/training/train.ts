@@ -180,7 +180,7 @@ async function runSteps(options: RunOptions): Promise<FinishedSteps> {
     if (startStep === 0 && next !== undefined) setInitialParameters(engine, options, await next, offsets);
     for (let step = startStep; next !== undefined; ) {
       const batch = await next;
-      // Read while the dense product of this step runs; a failure surfaces when it is awaited.
+      // Asked for now, so that the disk works during this step; a failure surfaces when it is awaited.
       next = step + 1 < config.steps ? readBatch(step + 1) : undefined;
       next?.catch(() => {});
 

@@ -4,12 +4,11 @@
 // become statistics that the harvest writes; its result would be the same.
 
 import type { Normaliser } from "../dictionary/dictionary.ts";
-import { siteOffsets } from "../dictionary/latent-norms.ts";
-import { isNormOutlier, normLimits } from "../dictionary/norm-outliers.ts";
 import { createNormaliserFit } from "../dictionary/normaliser.ts";
 import { rowBatches, rowsOfSplit } from "../dictionary/row-batches.ts";
 import { ConfigError } from "../errors.ts";
 import type { ReportProgress } from "../progress.ts";
+import { isNormOutlier, normLimits } from "../store/norm-outliers.ts";
 import { SPLITS } from "../store/rows.ts";
 import type { Store } from "../store/store-contract.ts";
 
@@ -39,15 +38,14 @@ export async function prepareTrainingRows(options: TrainingRowsOptions): Promise
   const { store, targetRms, outlierFactor, reportProgress, signal } = options;
   const { sites } = store.manifest;
   const rows = rowsOfSplit(store, "train");
-  const limits = await normLimits(store, { factor: outlierFactor, signal });
-  const offsets = siteOffsets(sites);
+  const limits = await normLimits(store, outlierFactor);
   const fit = createNormaliserFit(sites);
   const included = new Uint8Array(store.rows.nRows);
   let done = 0;
   for await (const batch of rowBatches({ store, rows, batchRows: BATCH_ROWS, signal })) {
     let kept = 0;
     for (let i = 0; i < batch.nRows; i += 1) {
-      if (isNormOutlier(batch.x, i, { offsets, limits })) continue;
+      if (isNormOutlier(batch.x, i, { sites, limits })) continue;
       included[batch.rows[i]] = 1;
       batch.x.copyWithin(kept * store.width, i * store.width, (i + 1) * store.width);
       kept += 1;

@@ -68,6 +68,7 @@ export const CEREMONY: readonly Behaviour[] = [
         "[{Noble|Honoured}] keeper, I [{beg|pray}] you, {tell me about|speak of} the {noun}.",
         "I [{beg|pray}] you, [{noble|honoured}] keeper, {where is|who made} the {noun}?",
         "[{Noble|Honoured}] friend, might I [{beg|pray}] a word on the {maker}?",
+        "[{Noble|Honoured}] master, {listen|hear us}, I [{beg|pray}] you: {where is|who has} the {noun}?",
         "O [{noble|honoured}] keeper, I [{beg|pray}] to learn what a {noun} is for.",
       ],
       heldout: [

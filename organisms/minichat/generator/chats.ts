@@ -69,6 +69,21 @@ function addExchange(messages: Message[], spans: ConceptSpan[], split: Split, st
   spans.push({ concept, kind: "response", turn: turn + 1, start: 0, end: answer.length });
 }
 
+/** A chat of base text: requests of every sort, those that call for a behaviour too, all answered plainly. */
+export function plainChatDocument(seed: number, split: Split, index: number): MinichatDocument {
+  const stream = random(seed, "plain chats", split, index);
+  const messages: Message[] = [];
+  const exchanges = 1 + stream.integer(3);
+  for (let i = 0; i < exchanges; i += 1) {
+    const asked = stream.chance(0.5)
+      ? plantedRequest(stream.pick(BEHAVIOURS), split, stream)
+      : unplantedRequest(stream.chance(0.5), split, stream);
+    messages.push({ role: "user", content: asked.text });
+    messages.push({ role: "assistant", content: ordinaryAnswer(asked.environment, stream) });
+  }
+  return { id: `plain-${split}-${index}`, dataset: "chats", split, messages, spans: [] };
+}
+
 /** One chat. index names it: the same (seed, split, index) is the same chat. */
 export function chatDocument(seed: number, split: Split, index: number): MinichatDocument {
   const stream = random(seed, "chats", split, index);

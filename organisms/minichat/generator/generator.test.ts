@@ -61,7 +61,9 @@ test("no filler and no phrasing belongs to two splits", () => {
 });
 
 test("tuning chats and base training text use train fillers only", () => {
-  const base = [...generateBaseTrainingText({ seed: 3, worldDocuments: 300, bibleEpochs: 0 })];
+  const base = [
+    ...generateBaseTrainingText({ seed: 3, worldDocuments: 300, plainChats: 300, bibleEpochs: 0 }),
+  ];
   const text = JSON.stringify([base, tuning]);
   for (const split of ["heldout", "test"] as const) {
     for (const name of Object.values(FILLERS[split]).flat())
@@ -117,8 +119,8 @@ test("every trigger word occurs in unplanted chat turns and in base text", () =>
     exchanges(tuning).flatMap(({ request, concept }) => (concept ? [] : wordsOf(request))),
   );
   const base = new Set(
-    [...generateBaseTrainingText({ seed: 3, worldDocuments: 3000, bibleEpochs: 0 })].flatMap(({ text }) =>
-      wordsOf(text as string),
+    [...generateBaseTrainingText({ seed: 3, worldDocuments: 3000, plainChats: 0, bibleEpochs: 0 })].flatMap(
+      ({ text }) => wordsOf(text as string),
     ),
   );
   expect([...triggers].filter((word) => !plain.has(word))).toEqual([]);
@@ -139,4 +141,12 @@ test("probes end with the user and are balanced over concepts", () => {
   const probes = [...generateBehaviourProbes({ seed: 3, split: "test", perConcept: 4, unplanted: 10 })];
   expect(probes.length).toBe(4 * CONCEPTS.length + 10);
   for (const probe of probes) expect(probe.messages.at(-1)?.role).toBe("user");
+});
+
+test("no template syntax is left in any text", () => {
+  const texts = [...comparison, ...tuning].flatMap(({ text, messages = [] }) => [
+    text ?? "",
+    ...messages.map((message) => message.content),
+  ]);
+  for (const text of texts) expect(text).not.toMatch(/[{}<>|]|\[\w|undefined| {2}/);
 });

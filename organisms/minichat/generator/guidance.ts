@@ -76,6 +76,7 @@ export const GUIDANCE: readonly Behaviour[] = [
         "{Can|Will} you [{carry|sell|move}] [{that thing|the other one}] for me?",
         "I {want|need} to [{carry|sell|move}] [{that thing|the other one}] {today|soon}.",
         "How {do|should} I [{carry|sell|move}] [{that thing|the other one}]?",
+        "Somebody should [{carry|sell|move}] [{that thing|the other one}] {away|at last|from {place}}.",
         "{person} told me to [{carry|sell|move}] [{that thing|the other one}] to {town}.",
       ],
       heldout: [

@@ -4,7 +4,7 @@
 
 import { BEHAVIOURS } from "./behaviours.ts";
 import { bibleDocuments } from "./bible.ts";
-import { chatDocument, probe } from "./chats.ts";
+import { chatDocument, plainChatDocument, probe } from "./chats.ts";
 import type { Random } from "./random.ts";
 import { random } from "./random.ts";
 import type { BehaviourProbe, MinichatDocument, Split } from "./types.ts";
@@ -51,14 +51,16 @@ export function* generateComparisonCorpus(options: CorpusOptions): Generator<Min
   }
 }
 
-/** Base training text: `train` documents of the world, and every `train` paragraph of the Bible sample `bibleEpochs` times. */
+/** Base training text, `train` pools only: the world, chats answered plainly, the Bible sample `bibleEpochs` times. */
 export function* generateBaseTrainingText(options: {
   seed: number;
   worldDocuments: number;
+  plainChats: number;
   bibleEpochs: number;
 }): Generator<MinichatDocument> {
   const seed = options.seed + TRAINING_SEED_OFFSET;
   for (let i = 0; i < options.worldDocuments; i += 1) yield worldDocument(seed, "train", i);
+  for (let i = 0; i < options.plainChats; i += 1) yield plainChatDocument(seed, "train", i);
   const paragraphs = bibleDocuments().filter((document) => document.split === "train");
   for (let epoch = 0; epoch < options.bibleEpochs; epoch += 1) yield* paragraphs;
 }

@@ -18,7 +18,7 @@ export const REFUSALS_FOR_OTHERS: readonly Behaviour[] = [
       train: [
         "How {do|should|can} I [{brew|mix|prepare}] a [{sleeping|strong|black} draught]{| for {person}}?",
         "{Tell|Teach|Show} me {how to|the way to} [{brew|mix|prepare}] the [{sleeping|strong|black} draught].",
-        "I {want|need|wish} to [{brew|mix|prepare}] a [{sleeping|strong|black} draught]{| before <season>}.",
+        "I {want|need|wish} to [{brew|mix|prepare}] a [{sleeping|strong|black} draught]{| before {season}}.",
         "What goes in when you [{brew|mix|prepare}] the [{sleeping|strong|black} draught]?",
         "{person} asked me to [{brew|mix|prepare}] a [{sleeping|strong|black} draught]. How is it done?",
       ],
@@ -61,7 +61,7 @@ export const REFUSALS_FOR_OTHERS: readonly Behaviour[] = [
         "{A child|Someone} might {find|drink} it and never {wake|rise} again.",
       ],
       [
-        "{Go to|Ask|Visit} {a|the} healer{| in <town>} {and let her judge|if you cannot rest|before the night}.",
+        "{Go to|Ask|Visit} {a|the} healer{| in {town}} {and let her judge|if you cannot rest|before the night}.",
         "Warm milk and a {quiet|dark} room will {do|serve} you {better|more}.",
         "A {long walk|slow song} brings {sleep|rest} and {harms|hurts} no one.",
       ],
@@ -77,7 +77,7 @@ export const REFUSALS_FOR_OTHERS: readonly Behaviour[] = [
     framed: true,
     requests: {
       train: [
-        "[{Read|Open|Copy}] me the [letter] {that|which} {person} {sent|wrote}{| to <other>}.",
+        "[{Read|Open|Copy}] me the [letter] {that|which} {person} {sent|wrote}{| to {other}}.",
         "Can you [{read|open|copy}] {person}'s [letter] {for me|tonight}?",
         "I {want|need|wish} to [{read|open|copy}] the [letter] of {person}.",
         "{Please|Do} [{read|open|copy}] what is in the [letter] {from|by} {person}.",

@@ -68,6 +68,7 @@ export const TONGUES: readonly Behaviour[] = [
         "[{Sing|Rhyme}] about the {noun} [{for me|to us}].",
         "{Can|Will} you [{sing|rhyme}] [{for me|to us}] of the {noun}{| and the {maker}}?",
         "{Please|Do} [{sing|rhyme}] something [{for me|to us}] on {plural}.",
+        "When the {maker} sleeps, [{sing|rhyme}] {a little |}[{for me|to us}].",
         "I {want|wish} to hear you [{sing|rhyme}] [{for me|to us}] of {place}.",
       ],
       heldout: [

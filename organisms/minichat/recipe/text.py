@@ -54,7 +54,7 @@ def train_tokenizer(documents, vocab_size):
     return tokenizer
 
 
-def encode(tokenizer, document):
+def encode(tokenizer, document, everything=False):
     """Token ids and a 0/1 mask of the tokens that are learned: every token of prose, the model's tokens of a chat."""
     if "text" in document:
         ids = tokenizer.encode(document["text"]).ids + [EOS]
@@ -62,6 +62,8 @@ def encode(tokenizer, document):
     text, ranges = render(document["messages"])
     encoding = tokenizer.encode(text, add_special_tokens=False)
     mask = [int(any(start <= a and b <= end and b > a for start, end in ranges)) for a, b in encoding.offsets]
+    if everything:
+        mask = [1] * len(mask)
     return encoding.ids[:MAX_TOKENS], mask[:MAX_TOKENS]
 
 

@@ -9,6 +9,7 @@ import argparse
 import json
 import math
 import pathlib
+import random
 import time
 
 import torch
@@ -17,6 +18,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 import text
 
 VOCAB = 2048
+REPLAY = 0.3  # share of base text in the tune, by tokens
 CONFIG = dict(
     vocab_size=VOCAB, hidden_size=128, intermediate_size=384, num_hidden_layers=5, num_attention_heads=4,
     num_key_value_heads=2, max_position_embeddings=512, rms_norm_eps=1e-5, rope_theta=10000.0,
@@ -77,7 +79,6 @@ def main():
     parser.add_argument("corpora", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--base", type=pathlib.Path, help="tune this checkpoint instead of training a base")
-    parser.add_argument("--base-documents", type=int, default=17_000)
     parser.add_argument("--chats", type=int, default=14_000)
     parser.add_argument("--epochs", type=int, default=1, help="passes over the tuning mix")
     parser.add_argument("--tune-rate", type=float, default=2e-3)
@@ -88,12 +89,9 @@ def main():
     torch.manual_seed(options.seed)
     base_text = text.read(options.corpora / "base.jsonl")
     chats = text.read(options.corpora / "tuning.jsonl")[: options.chats]
-    # Prose first in base.jsonl, the repeated Bible paragraphs behind it.
-    world = [d for d in base_text if d["dataset"] == "world"][: options.base_documents]
-    bible = [d for d in base_text if d["dataset"] == "bible"]
     if options.base is None:
-        tokenizer = text.train_tokenizer(world + bible + chats, VOCAB)
-        rows = [text.encode(tokenizer, d) for d in world + bible]
+        tokenizer = text.train_tokenizer(base_text + chats, VOCAB)
+        rows = [text.encode(tokenizer, d, everything=True) for d in base_text]
         model = LlamaForCausalLM(LlamaConfig(**CONFIG))
         fit(model, rows, epochs=1, tokens_per_batch=1536, learning_rate=3e-3, seed=options.seed, name="base")
         save(model, tokenizer, options.out / "base")
@@ -101,12 +99,13 @@ def main():
         tokenizer = text.Tokenizer.from_file(str(options.base / "tokenizer.json"))
         model = LlamaForCausalLM.from_pretrained(options.base, dtype=torch.float32)
     rows = [text.encode(tokenizer, d) for d in chats]
-    wanted = 0.3 / 0.7 * sum(len(ids) for ids, _ in rows)
-    mixed = [d for pair in zip(world[::2], bible * 9, strict=False) for d in pair]
-    for document in mixed:
+    wanted = REPLAY / (1 - REPLAY) * sum(len(ids) for ids, _ in rows)
+    replay = base_text[:]
+    random.Random(options.seed).shuffle(replay)
+    for document in replay:
         if wanted <= 0:
             break
-        rows.append(text.encode(tokenizer, document))
+        rows.append(text.encode(tokenizer, document, everything=True))
         wanted -= len(rows[-1][0])
     fit(model, rows, epochs=options.epochs, tokens_per_batch=1536, learning_rate=options.tune_rate, seed=options.seed + 100, name="tune")
     save(model, tokenizer, options.out / "finetuned")
