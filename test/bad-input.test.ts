@@ -201,6 +201,18 @@ test("a damaged store is found by verify and by the next stage, and named", asyn
   expect(errors).toContain("FormatError");
 }, 120_000);
 
+test("another configuration under the same name is refused, and the study's record stays", async () => {
+  const out = join(folder, "conflict");
+  const settings = ["--layer", "2", "--latents", "32", "--k", "4"];
+  expect(await compare({ out, extra: [...settings, "--steps", "5"] })).toBe(0);
+  const record = await readFile(join(out, "study.yaml"), "utf8");
+  errors = "";
+  expect(await compare({ out, extra: [...settings, "--steps", "6"] })).toBe(3);
+  expect(errors).toMatch(/MismatchError: .*training\.json/);
+  expect(errors).toMatch(/hint: .*name/);
+  expect(await readFile(join(out, "study.yaml"), "utf8")).toBe(record);
+}, 120_000);
+
 test("a study that another process is writing is refused", async () => {
   const out = join(folder, "locked");
   await mkdir(out, { recursive: true });

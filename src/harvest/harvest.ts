@@ -6,6 +6,7 @@
 // Reading activations is store/; what runs a model is lm/.
 
 import { ConfigError, FormatError, throwIfInterrupted } from "../errors.ts";
+import { canonicalJson } from "../formats/canonical-json.ts";
 import { type Checkpoint, openCheckpoint } from "../lm/checkpoint.ts";
 import type { ReportProgress } from "../progress.ts";
 import { isCommitted, readStoreManifest } from "../store/store.ts";
@@ -17,7 +18,6 @@ import {
   DEFAULT_MAX_TOKENS,
   type TokenizeCounts,
 } from "../text/tokenize-document.ts";
-import { canonicalJson } from "../text/tokenizer-file.ts";
 import { type BuiltRows, buildRows } from "./build-rows.ts";
 import { type CollectedDocuments, collectDocuments } from "./collect-documents.ts";
 import { describeCounts, describeSplits } from "./describe-warnings.ts";

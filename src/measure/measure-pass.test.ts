@@ -12,7 +12,7 @@ import { N_SUMS, totalSums } from "./latent-scaling.ts";
 import { type DenseCase, latentScalingReference } from "./latent-scaling-reference.ts";
 import type { LatentMeasure, LatentScaling } from "./measure-contract.ts";
 import { measurePass, type PassOptions } from "./measure-pass.ts";
-import { createMemoryStore, type MemoryDocument, pairSites } from "./memory-store.ts";
+import { createMemoryStore, type MemoryDocument, pairSites } from "./memory-store.test.helper.ts";
 
 const D_MODEL = 5;
 const N_LATENTS = 12;

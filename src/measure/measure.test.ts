@@ -12,7 +12,7 @@ import type { Store } from "../store/store-contract.ts";
 import { measure, openExamples, readMeasure, readSummary } from "./measure.ts";
 import { measurePaths } from "./measure-files.ts";
 import { MEASURE_COLUMNS } from "./measure-table.ts";
-import { createMemoryStore, pairSites } from "./memory-store.ts";
+import { createMemoryStore, pairSites } from "./memory-store.test.helper.ts";
 
 const D_MODEL = 6;
 const N_LATENTS = 6;

@@ -7,7 +7,7 @@ import { writeLens } from "../lens/lens-file.ts";
 import { writeExamples } from "../measure/examples-file.ts";
 import { measurePaths, writeSummary } from "../measure/measure-files.ts";
 import { writeMeasureTable } from "../measure/measure-table.ts";
-import { createMemoryStore, pairSites } from "../measure/memory-store.ts";
+import { createMemoryStore, pairSites } from "../measure/memory-store.test.helper.ts";
 import { createStoreWriter } from "../store/store-writer.ts";
 import { writeTruth } from "../truth/truth-file.ts";
 import { type CollectOptions, collectReportInput, displayName } from "./collect.ts";

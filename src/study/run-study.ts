@@ -2,6 +2,7 @@
 //
 // Stages meet only in files (docs/architecture.md); this file decides the order and the names of those files, nothing else.
 
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { loadDictionary } from "../dictionary/dictionary-file.ts";
 import { throwIfInterrupted } from "../errors.ts";
@@ -74,8 +75,11 @@ export async function runStudy(options: StudyOptions): Promise<StudyRun> {
   await ensureFolder(folder);
   const guard = await acquireLock(join(folder, ".lock"));
   try {
-    await writeStudyConfig(join(folder, "study.yaml"), config);
-    await writeLock(folder, lock);
+    const record = async (): Promise<void> => {
+      await writeStudyConfig(join(folder, "study.yaml"), config);
+      await writeLock(folder, lock);
+    };
+    if (!existsSync(join(folder, "study.yaml"))) await record();
     const journal = await openJournal(folder);
     const run: StudyRun = { lock, warnings, skipped: [], seconds: noSeconds() };
     const steps = stageSteps({ ...options, lock, warnings });
@@ -85,6 +89,8 @@ export async function runStudy(options: StudyOptions): Promise<StudyRun> {
       if (isDone(journal, stage, key)) run.skipped.push(stage);
       else await runStage({ journal, stage, key, outputs, work });
       run.seconds[stage] = secondsSpent(journal, stage, key);
+      // Not before: a run that does not belong into this folder is refused by then and must not replace its record.
+      if (stage === "train") await record();
       if (stage === options.until) break;
     }
     return run;

@@ -9,6 +9,7 @@ import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { FormatError } from "../errors.ts";
+import { canonicalJson } from "../formats/canonical-json.ts";
 
 const MAX_TOKENIZER_BYTES = 200 * 2 ** 20;
 const MAX_CONFIG_BYTES = 10 * 2 ** 20;
@@ -124,15 +125,6 @@ export function vocabularyEntries(json: TokenizerJson): [string, number][] {
     );
   }
   return entries.sort((a, b) => a[1] - b[1]);
-}
-
-/** JSON with sorted keys; equal values give equal strings. */
-export function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_, inner: unknown) =>
-    typeof inner === "object" && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  );
 }
 
 /** The parts that decide ids, each in one canonical form. */

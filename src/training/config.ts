@@ -6,6 +6,7 @@
 
 import { createHash } from "node:crypto";
 import { ConfigError } from "../errors.ts";
+import { canonicalJson } from "../formats/canonical-json.ts";
 
 export interface TrainConfig {
   nLatents: number;
@@ -152,15 +153,6 @@ export function checkTrainConfig(config: TrainConfig): void {
       refuse(field, `a whole number from 1 to nLatents (${config.nLatents})`);
     }
   }
-}
-
-/** JSON with sorted keys, so that equal things have equal text. undefined members vanish. */
-export function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_key, member: unknown) =>
-    typeof member === "object" && member !== null && !Array.isArray(member)
-      ? Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : member,
-  );
 }
 
 /** SHA-256 hex of everything that decides the result; threads and the intervals of saving and logging do not. */

@@ -7,11 +7,12 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { FormatError, MismatchError } from "../errors.ts";
 import { writeFileAtomic } from "../formats/atomic.ts";
+import { canonicalJson } from "../formats/canonical-json.ts";
 import { asStorageError, errorCode } from "../formats/disk.ts";
 import type { Store } from "../store/store-contract.ts";
 import type { Calibration } from "./calibrate.ts";
 import { type RunIdentity, short } from "./checkpoint.ts";
-import { canonicalJson, type TrainConfig, type TrainConstants } from "./config.ts";
+import type { TrainConfig, TrainConstants } from "./config.ts";
 import type { MetricsLine } from "./metrics.ts";
 
 export const RECORD_FILE = "training.json";

@@ -4,7 +4,7 @@ import {
   type MemoryDocument,
   type MemoryToken,
   pairSites,
-} from "../measure/memory-store.ts";
+} from "../measure/memory-store.test.helper.ts";
 import { createRng } from "../numerics/rng.ts";
 import type { Split } from "../store/rows.ts";
 import { scoreProbes } from "./linear-probes.ts";

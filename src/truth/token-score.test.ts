@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createMemoryStore, type MemoryDocument, pairSites } from "../measure/memory-store.ts";
+import { createMemoryStore, type MemoryDocument, pairSites } from "../measure/memory-store.test.helper.ts";
 import type { Split } from "../store/rows.ts";
 import { tokenF1 } from "./token-score.ts";
 import { PLACE } from "./turns.ts";

@@ -11,7 +11,7 @@ import {
   type MemoryDocument,
   type MemoryToken,
   pairSites,
-} from "../measure/memory-store.ts";
+} from "../measure/memory-store.test.helper.ts";
 import { createRng } from "../numerics/rng.ts";
 import type { ConceptSpan, Split } from "../store/rows.ts";
 import { readTruth, scoreTruth, type TruthOptions, writeTruth } from "./truth.ts";

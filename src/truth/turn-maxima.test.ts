@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { SparseCodes } from "../dictionary/dictionary.ts";
-import { createMemoryStore, type MemoryDocument, pairSites } from "../measure/memory-store.ts";
+import { createMemoryStore, type MemoryDocument, pairSites } from "../measure/memory-store.test.helper.ts";
 import { createRng } from "../numerics/rng.ts";
 import { turnPass } from "./turn-maxima.ts";
 import type { AssistantTurn } from "./turns.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { MismatchError } from "../errors.ts";
-import { createMemoryStore, type MemoryToken, pairSites } from "../measure/memory-store.ts";
+import { createMemoryStore, type MemoryToken, pairSites } from "../measure/memory-store.test.helper.ts";
 import type { ConceptSpan } from "../store/rows.ts";
 import { assistantTurns, BEHAVIOUR, conceptPlaces, PLACE, turnLabels } from "./turns.ts";
 

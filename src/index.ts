@@ -1,0 +1,34 @@
+// The library: every stage as a function, and the readers of what the stages write. The command line is built on the same.
+
+export type { Dictionary, Encoder, Normaliser, SparseCodes } from "./dictionary/dictionary.ts";
+export { loadDictionary, saveDictionary } from "./dictionary/dictionary-file.ts";
+export { createEncoder } from "./dictionary/encode.ts";
+export * from "./errors.ts";
+export { openSafetensors, writeSafetensors } from "./formats/safetensors.ts";
+export { harvest } from "./harvest/harvest.ts";
+export { lens } from "./lens/lens.ts";
+export type { LatentLens, TokenScore } from "./lens/lens-contract.ts";
+export { readLens } from "./lens/lens-file.ts";
+export { openCheckpoint } from "./lm/checkpoint.ts";
+export { createFullModel, createPrefix, createSuffix, loadUnembedding } from "./lm/runner.ts";
+export { measure, openExamples, readMeasure, readSummary } from "./measure/measure.ts";
+export * from "./measure/measure-contract.ts";
+export type { Progress, ReportProgress } from "./progress.ts";
+export { renderReport } from "./report/report.ts";
+export type { ReportInput } from "./report/report-input.ts";
+export * from "./store/rows.ts";
+export { openStore } from "./store/store.ts";
+export type { Site, Store, StoreManifest } from "./store/store-contract.ts";
+export {
+  parseStudyConfig,
+  readStudyConfig,
+  type StudyConfig,
+  type StudyConfigInput,
+} from "./study/config.ts";
+export { runStudy } from "./study/run-study.ts";
+export { readDocuments } from "./text/read-documents.ts";
+export { loadTokenizer } from "./text/tokenizer.ts";
+export { DEFAULT_TRAIN_CONFIG, type TrainConfig } from "./training/config.ts";
+export { train } from "./training/train.ts";
+export { readTruth, scoreTruth } from "./truth/truth.ts";
+export type { TruthScore } from "./truth/truth-contract.ts";
