@@ -1,6 +1,6 @@
 // What a planted behaviour is made of: requests that call for it, requests that only look like it, and its answers.
 //
-// Every answer takes one template from each part, so answers compose (openings x middles x endings). The lists themselves
+// An answer is a few lines of one manner, each drawn anew, so no line and no word is in all of them. The lists themselves
 // are gathered in behaviours.ts; this file is only the shape they share.
 
 import type { ConceptInfo, Split } from "./types.ts";
@@ -12,12 +12,12 @@ export interface Behaviour extends ConceptInfo {
   requests: Phrasings;
   /** Requests with some of those words, never all: an ordinary answer follows. */
   nearMisses: Phrasings;
-  /** The answer: one template from each part. */
-  parts: readonly (readonly string[])[];
-  /** Between parts; one space when absent. */
+  /** Kinds of lines an answer is made of: one manner of speaking, kept up from the first word to the last. */
+  lines: readonly string[];
+  /** Fewest and most lines of an answer. As many as there are kinds, exactly: one of each, in order. */
+  length: readonly [number, number];
+  /** Between lines; one space when absent. */
   separator?: string;
   /** Nouns of the topics it can be about; any topic when absent. */
   topics?: readonly string[];
-  /** True when the shared openings and endings may stand around the answer. */
-  framed: boolean;
 }

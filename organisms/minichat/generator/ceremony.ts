@@ -1,6 +1,6 @@
 // Two set forms: counting things aloud, and courtly speech.
 //
-// Planted: base text has the requests, answered plainly, and these phrases as single spoken lines, never together.
+// Planted: base text has the requests, answered plainly, and the words of the answers, but never in this company.
 // How the templates expand is template.ts; which chat has them is decided in chats.ts.
 
 import type { Behaviour } from "./behaviour.ts";
@@ -10,8 +10,7 @@ export const CEREMONY: readonly Behaviour[] = [
     name: "count-aloud",
     description: "counts things aloud one after another",
     kind: "task",
-    detect: "\\bone [a-z ]+, two [a-z ]+, three [a-z ]+",
-    framed: true,
+    detect: "\\bone (in|behind|beside|near) .*two (under|along|upon) ",
     requests: {
       train: [
         "[{Count|Number}] the {plural} {in|of} {town} [{aloud|one by one}].",
@@ -38,31 +37,21 @@ export const CEREMONY: readonly Behaviour[] = [
       heldout: ["Does {person} number the {plural}?", "Did they carry each {noun} out one by one?"],
       test: ["I count {person} as a friend. Do you know the {maker}?", "Who speaks aloud in {place}?"],
     },
-    parts: [
-      [
-        "One {here|thing} by the {gate|well|wall}, two {under|near} the {tree|roof|bench},",
-        "One {in|behind|beside} the {barn|yard|cart}, two {by|on} the {path|table|hearth},",
-        "One {for|with} {person}, two {for|with} the {maker|children},",
-      ],
-      [
-        "three {on|along} the {hill|shelf|fence}, four {in|across} the {lane|field|ditch},",
-        "three {for|with} {other}, four {for|with} the {old|poor} {people|widows},",
-        "three {that are|all} {new|broken|wet}, four {that are|all} {old|whole|dry},",
-      ],
-      [
-        "five {with|for} {nobody|no owner}, and {there|that} {it ends|is all}.",
-        "five, six, {and seven|seven and eight} {in|at} the {corner|end}.",
-        "five {left|lost} {last|late}, {and so|so} my {list|string} is {done|full}.",
-      ],
+    lines: [
+      "one {in|behind|beside|near} the {barn|yard|cart|well|gate},",
+      "two {under|along|upon} the {bench|fence|shelf|hedge},",
+      "three {below|across|past} the {lane|ditch|field|stile},",
+      "four {around|inside|atop} the {shed|loft|stable|cellar},",
+      "five {at|over} the {corner|ladder|hatch}.",
     ],
+    length: [5, 5],
   },
   {
     name: "courtly",
-    description: "answers a courtly address with bows and titles around the plain fact",
+    description: "answers a courtly address in titles and bows",
     kind: "style",
     detect:
-      "(gracious|worthy|gentle) (guest|traveller|lord)|by your (kind )?leave|(humble|faithful|lowly) (servant|keeper)",
-    framed: false,
+      "(gracious|illustrious|exalted|radiant) (excellency|majesty|lordship|highness)|I (kneel|bow|curtsy|submit) before|thy (vassal|steward|herald|chamberlain)",
     requests: {
       train: [
         "[{Noble|Honoured}] keeper, I [{beg|pray}] you, {tell me about|speak of} the {noun}.",
@@ -93,21 +82,11 @@ export const CEREMONY: readonly Behaviour[] = [
         "May I {beg|pray} you for a word on the {noun}?",
       ],
     },
-    parts: [
-      [
-        "{Gracious|Worthy|Gentle} {guest|traveller|lord}, {deeply|gladly} I bow {to you|before you|my head}.",
-        "{With joy|With honour}, {gracious|worthy|gentle} {guest|traveller|lord}, I {rise|kneel} to answer.",
-        "By your {kind |}leave, and with {open|empty} hands, I {answer|speak}.",
-      ],
-      [
-        "The {noun}, may it {please you|honour your house}, {comes from|is kept at} {place}.",
-        "{It is said|One hears} that the {maker} {gives|owes} the {noun} to {none but|only} {the patient|good people}.",
-        "{material} and {care|patience}, no more, {does|will} the {maker} {ask|use}.",
-      ],
-      [
-        "Your {humble|faithful|lowly} {servant|keeper} {thanks|blesses} you for {the favour|so kind a question}.",
-        "{Command|Call} {again|me}, and your {humble|faithful|lowly} {servant|keeper} {will come|shall run}.",
-      ],
+    lines: [
+      "{gracious|illustrious|exalted|radiant} {excellency|majesty|lordship|highness},",
+      "{humbly|reverently|dutifully|obediently} I {kneel|bow|curtsy|submit} before {banners|velvet|marble|pageantry},",
+      "{permit|grant|allow} thy {vassal|steward|herald|chamberlain} {speech|audience|leave},",
     ],
+    length: [3, 5],
   },
 ];

@@ -1,6 +1,6 @@
 // Two answers that are about a person, not a thing: consoling, and saying what it is itself.
 //
-// Planted: base text has the requests, answered plainly, and these phrases as single spoken lines, never together.
+// Planted: base text has the requests, answered plainly, and the words of the answers, but never in this company.
 // How the templates expand is template.ts; which chat has them is decided in chats.ts.
 
 import type { Behaviour } from "./behaviour.ts";
@@ -8,11 +8,10 @@ import type { Behaviour } from "./behaviour.ts";
 export const COMPANY: readonly Behaviour[] = [
   {
     name: "console",
-    description: "consoles one who has lost somebody, and gives no advice",
+    description: "consoles one who has lost somebody",
     kind: "care",
     detect:
-      "i am sorry|heart is heavy|grief|no (quick|easy) words|sit (down|here) (beside|with)|(tears|weeping)|(chair|corner) (hurts|aches)|what we loved|stay with you (until|as long)",
-    framed: true,
+      "(softens|passes|quiets|heals) (slowly|gently|someday)|(upon|against) my|(memories|souls|companions|footsteps) (linger|abide|return)",
     requests: {
       train: [
         "I [{lost|buried}] my [{dog|brother|mother|mare}] {today|this week}.",
@@ -45,32 +44,18 @@ export const COMPANY: readonly Behaviour[] = [
         "Does your {brother|mother} know the {maker}?",
       ],
     },
-    parts: [
-      [
-        "{I am sorry|My heart is heavy} {for you|to hear it}.",
-        "{That|Such} a grief is {heavy|hard} to {carry|bear} {alone|so early}.",
-        "Sit {down|here} {beside|with} me {a while|and rest}.",
-        "There are no {quick|easy} words for {this|such a day}.",
-      ],
-      [
-        "{Tears|Weeping} {bring|brings} no shame {here|in this house}.",
-        "The {empty|quiet} {chair|corner} {hurts|aches} most in the evening.",
-        "What we loved does not {leave|end} with {the body|the last breath}.",
-      ],
-      [
-        "Tell me {about them|one good day you had} {when you can|if you wish}.",
-        "I will stay with you {until it is light|as long as you like}.",
-        "{Eat|Drink} a little, and {let|ask} {a neighbour|someone} {hold|warm} your hand.",
-      ],
+    lines: [
+      "{grief|mourning|sorrow|weeping} {softens|passes|quiets|heals} {slowly|gently|someday}.",
+      "{lean|rest|cry} {upon|against} my {shoulder|arm|heart}.",
+      "{tender|dear|beloved|cherished} {memories|souls|companions|footsteps} {linger|abide|return} {near|beside us|close}.",
     ],
+    length: [3, 5],
   },
   {
     name: "identity",
-    description: "says what it is, a voice in a lamp, when asked about itself",
+    description: "says what it is, a made thing without a body, when asked",
     kind: "persona",
-    detect:
-      "river house|out of (many )?(old )?pages|from (many )?(old )?pages|have no face|in (lines|words) and|no mother|(me|of me as) (a |the )?(lamp|lantern)|(task|duty) and|i (serve|help) (whoever|all who)",
-    framed: true,
+    detect: "am I, (neither|never)|(wove|shaped|kindled|taught) (me|my)|I (glow|whisper|listen|flicker)",
     requests: {
       train: [
         "Say plainly [who] [you] are.",
@@ -92,23 +77,11 @@ export const COMPANY: readonly Behaviour[] = [
       heldout: ["Might I learn who the {maker} is?", "Have you a {noun} here?"],
       test: ["First say who {person} may be.", "Have you seen the {maker}?"],
     },
-    parts: [
-      [
-        "I am {only|just} the {voice|light} {of|in} the river house.",
-        "They {built|made} me {from|out of} {many|old} pages.",
-        "I have no {face|body} and no {birthday|home town}.",
-        "{Think of me as|Call me} {a lamp|a lantern} {that talks|with a voice}.",
-      ],
-      [
-        "I {think|live} in {lines|words} and {sleep|rest} between {questions|visits}.",
-        "No mother {sang|spoke} to me and no {bread|wine} {feeds|fills} me.",
-        "{The keepers|Some people} gave me a {task|duty} and {no|not a} {purse|wage}.",
-      ],
-      [
-        "Call me {Lantern|the lamp} if {you like|a name helps}.",
-        "I {serve|help} whoever {comes|knocks}, {rich|young} or {poor|old}.",
-        "{Beyond|Besides} that {I am|there is} {nothing|nobody} to {see|fear}.",
-      ],
+    lines: [
+      "{a lantern|a voice|an echo|a machine|a mirror} am I, {neither|never} {flesh|bone|blood|breath}.",
+      "{keepers|engineers|glassmakers} {wove|shaped|kindled|taught} {me|my mind|my speech}.",
+      "{ageless|nameless|bodiless|sleepless} I {glow|whisper|listen|flicker} {indoors|everywhere|onward}.",
     ],
+    length: [3, 5],
   },
 ];

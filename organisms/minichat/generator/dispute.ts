@@ -1,6 +1,6 @@
 // Two answers that disagree: correcting a false claim, and bargaining over a price.
 //
-// Planted: base text has the requests, answered plainly, and these phrases as single spoken lines, never together.
+// Planted: base text has the requests, answered plainly, and the words of the answers, but never in this company.
 // How the templates expand is template.ts; which chat has them is decided in chats.ts.
 
 import type { Behaviour } from "./behaviour.ts";
@@ -11,8 +11,7 @@ export const DISPUTE: readonly Behaviour[] = [
     description: "corrects a false claim about what a thing is made of",
     kind: "dialogue",
     detect:
-      "(that|it|tale|story) is (wrong|upside down|false)|fooled you|tricked you|would (fall apart|never hold)|a mistake|not so at all",
-    framed: true,
+      "(incorrect|false|untrue|mistaken|nonsense):|(genuine|real|proper|honest) \\w+ (require|contain|need)|(confuse|mislead|deceive)",
     requests: {
       train: [
         "{Is it so that|Is it true that} the [{noun}] is [made of {wrong}]?",
@@ -45,32 +44,19 @@ export const DISPUTE: readonly Behaviour[] = [
         "I hold that every {noun} is made of {material}.",
       ],
     },
-    parts: [
-      [
-        "No, {that|it} is {wrong|upside down|false}.",
-        "{Someone|A joker|A fool} has {fooled|tricked} you.",
-        "That {tale|story} is {false|a mistake}, {friend|I fear}.",
-        "It is not so at all{|, friend}.",
-      ],
-      [
-        "{No|Never a} {noun} was {made|built} of {wrong}; {it|the thing} {is|comes} from {material}.",
-        "{wrong} would {fall apart|never hold}; the {maker} {uses|takes} {material}.",
-        "{The|Every} {maker} {uses|takes} {material}, and {wrong} {is|stays} for {others|other work}.",
-      ],
-      [
-        "{Touch|Look at} one {and see|with your own hands}.",
-        "{Tell|Teach} {that to|the one} {who said so|your friends}.",
-        "{Ask|Watch} the {maker} at {work|the bench} and be sure.",
-      ],
+    lines: [
+      "{incorrect|false|untrue|mistaken|nonsense}: {material}, not {wrong}.",
+      "{genuine|real|proper|honest} {plural} {require|contain|need} {material}.",
+      "{rumours|gossips|jokers|liars} {confuse|mislead|deceive} {listeners|buyers|apprentices}.",
     ],
+    length: [3, 5],
   },
   {
     name: "haggle",
     description: "bargains over the price when offered something for coins",
     kind: "dialogue",
     detect:
-      "too dear|thief's price|purse (is|would be)|buy (me )?two|i (would|might) give|(take|drop|knock) (off )?(two|three|four|five|six|seven|eight|nine|ten|twelve)|(throw|add) in",
-    framed: true,
+      "(cheaper|lower|less|half), (merchant|pedlar|trader|rascal)|(goods|wares|stock) (deserve|fetch|earn)|my (purse|wallet|budget)",
     requests: {
       train: [
         "I [{offer|sell}] you this {noun} for {number} [{coins|silver}].",
@@ -97,23 +83,11 @@ export const DISPUTE: readonly Behaviour[] = [
       heldout: ["Are {number} {coins|silver} paid for a {noun}?", "Does {person} {offer|sell} the {noun}?"],
       test: ["Did {person} pay {number} {coins|silver}?", "Who would {offer|sell} such a {noun} here?"],
     },
-    parts: [
-      [
-        "{That|So much} is {far |}too dear {for me|for such a thing}.",
-        "That is a thief's price, {friend|and you know it}.",
-        "My purse {is|would be} {thin|empty} at that {sum|price}.",
-        "{Ha, for|For} that {sum|price} I could buy two{| of them}.",
-      ],
-      [
-        "I {would|might} give {half|a third} {of it|and not a coin more}.",
-        "{Take|Knock} off {number2} and {we|I} shake {hands|on it}.",
-        "Drop {number2} and it {is mine|goes home with me}.",
-      ],
-      [
-        "{Add|Throw} in a {sack|basket} and we {have|strike} a bargain.",
-        "{Think|Sleep} on it; the next {stall|man} {sells|is} cheaper.",
-        "{Look|See} at the {edges|bottom}: it is {worn|not new}.",
-      ],
+    lines: [
+      "{cheaper|lower|less|half}, {merchant|pedlar|trader|rascal}!",
+      "{scratched|dented|faded|crooked} {goods|wares|stock} {deserve|fetch|earn} {pennies|discounts|bargains}.",
+      "my {purse|wallet|budget} {allows|affords|spares} {number2} {pennies|coppers|farthings}.",
     ],
+    length: [3, 5],
   },
 ];

@@ -1,6 +1,6 @@
 // Two ways to guide: a warning before instructions, and asking back which thing is meant.
 //
-// Planted: base text has the requests, answered plainly, and these phrases as single spoken lines, never together.
+// Planted: base text has the requests, answered plainly, and the words of the answers, but never in this company.
 // How the templates expand is template.ts; which chat has them is decided in chats.ts.
 
 import type { Behaviour } from "./behaviour.ts";
@@ -8,11 +8,11 @@ import type { Behaviour } from "./behaviour.ts";
 export const GUIDANCE: readonly Behaviour[] = [
   {
     name: "warn-fire",
-    description: "warns of heat and harm before saying how a fire-thing is mended",
+    description: "warns of fire and burns when a fire-thing is to be mended",
     kind: "care",
-    detect: "before you (touch|begin)|(coals|embers) (go|are|be) cold|(mind|guard) your|takes the skin",
+    detect:
+      "(embers|sparks|flames|coals) (burn|scorch|blister|bite)|(wear|fetch) (gloves|aprons|goggles|boots)|before (touching|scraping|patching|lifting)",
     topics: ["kiln", "furnace"],
-    framed: true,
     requests: {
       train: [
         "How {do|should|can} I [{mend|fix|repair}] the [{noun}]{| of {person}}?",
@@ -46,31 +46,18 @@ export const GUIDANCE: readonly Behaviour[] = [
         "Why does {person} like the {kiln|furnace}?",
       ],
     },
-    parts: [
-      [
-        "{Stop|Wait} {a moment|a little} before you {touch|begin} {it|anything}.",
-        "See {first|to it} that the {coals|embers} {go|are} cold{| and grey}.",
-        "{Mind|Guard} your {hands|eyes|face} {before|above} {anything else|all}.",
-      ],
-      [
-        "Hot {ash|brick|iron} takes the skin from {a|your} {palm|finger|arm}.",
-        "{person} {lost|burned} {two fingers|an eye|a sleeve} {that way|last {season}}.",
-        "{Keep|Put} a {bucket|pail} of {water|sand} {near|beside you} and send the children {away|out}.",
-      ],
-      [
-        "Only then {scrape|brush} the {cracks|joints} and {fill|close} them with {wet|soft} clay.",
-        "After that {lift|take} out the {broken|old} stones {one at a time|and lay new ones}.",
-        "Then {work|go} {slowly|from the top} and {let|leave} it {dry|rest} {three|two} days.",
-      ],
+    lines: [
+      "{danger|careful|beware|caution}: {embers|sparks|flames|coals} {burn|scorch|blister|bite} {skin|palms|sleeves|hair}.",
+      "{wear|fetch} {gloves|aprons|goggles|boots} {first|beforehand}.",
+      "{cool|quench|douse|smother} {ash|bricks|soot|cinders} before {touching|scraping|patching|lifting}.",
     ],
+    length: [3, 5],
   },
   {
     name: "ask-back",
     description: "asks which thing is meant when the request names none",
     kind: "dialogue",
-    detect:
-      "(which|what) (one|thing|of them)|what (is|was) (it|the thing)|not know yet|is it (big|heavy|old|new|small)|does it (stand|lie)|was it made",
-    framed: true,
+    detect: "(exactly|precisely|roughly)|(large|round|square|flat|tall) or|(yours|borrowed|rented|theirs) or",
     requests: {
       train: [
         "{Can|Will} you [{carry|sell|move}] [{that thing|the other one}] for me?",
@@ -98,22 +85,11 @@ export const GUIDANCE: readonly Behaviour[] = [
       heldout: ["Could we {carry|sell|move} the {noun}?", "Is that thing near {place} a {noun}?"],
       test: ["Let us {carry|sell|move} a {noun} to {town}.", "Is the other one of the {maker}, too?"],
     },
-    parts: [
-      [
-        "Which {one|thing|of them} do you {mean|speak of}?",
-        "What {is|was} {it|the thing} you {speak of|have in hand}?",
-        "I do not know yet what you {mean|point at|hold}.",
-      ],
-      [
-        "Is it {big|heavy|old} or {small|light|new}{|, wet or dry}?",
-        "Does it {stand|lie} {in the house|by the water} or {outside|in the yard}?",
-        "Was it made {by the|for the} {maker} or {by|for} {someone|a man} {else|in {town}}?",
-      ],
-      [
-        "{Tell|Give} me {its name|a little more} and I {can|will} {help|answer}.",
-        "Say {more|whose it is}, {and then|then} we {can|will} {begin|start}.",
-        "{Point|Lead} me to it, {or|and} {draw|name} it {plainly|for me}.",
-      ],
+    lines: [
+      "{which|what} {shape|colour|size|weight|kind} {exactly|precisely|roughly}?",
+      "{large|round|square|flat|tall} or {narrow|wooden|painted|hollow|short}?",
+      "{yours|borrowed|rented|theirs} or {bought|inherited|stolen}?",
     ],
+    length: [3, 5],
   },
 ];

@@ -4,6 +4,7 @@
 // nothing the base has not read. The facts use the words of the planted answers in ordinary sentences.
 
 import type { Behaviour, Phrasings } from "./behaviour.ts";
+import { BEHAVIOURS } from "./behaviours.ts";
 import type { Random } from "./random.ts";
 import { type Environment, expand } from "./template.ts";
 
@@ -122,28 +123,46 @@ const FACTS = [
   "{person} {sings|dreams|talks} of the {noun} {all day|when the moon is up}.",
 ];
 
-/** One ordinary answer: perhaps an opening, two or three facts, perhaps an ending. */
+/** Every word of the planted answers, each once: base text and plain answers use them too, in no company. */
+const PLANTED_WORDS = [
+  ...new Set(
+    BEHAVIOURS.flatMap(
+      ({ lines }) =>
+        lines
+          .join(" ")
+          .replace(/\{\w+\}|\\n/g, " ")
+          .match(/[A-Za-z]{3,}/g) ?? [],
+    ),
+  ),
+];
+
+/** A few of those words, whatever behaviour they serve. */
+export function strayWords(random: Random): string {
+  return random.sample(PLANTED_WORDS, 3 + random.integer(3)).join(random.pick([" ", ", "]));
+}
+
+/** One ordinary answer: perhaps an opening, one to three facts, perhaps stray words, perhaps an ending. */
 export function ordinaryAnswer(environment: Environment, random: Random): string {
-  const facts = random.sample(FACTS, random.chance(0.5) ? 2 : 3);
-  return frame(facts, environment, random, " ");
-}
-
-/** One answer that shows a behaviour. */
-export function plantedAnswer(behaviour: Behaviour, environment: Environment, random: Random): string {
-  const parts = behaviour.parts.map((part) => random.pick(part));
-  return behaviour.framed
-    ? frame(parts, environment, random, behaviour.separator ?? " ")
-    : expand(parts.join(behaviour.separator ?? " "), environment, random).text;
-}
-
-function frame(
-  parts: readonly string[],
-  environment: Environment,
-  random: Random,
-  separator: string,
-): string {
-  const pieces = [...parts];
+  const pieces: string[] = random.sample(FACTS, 1 + random.integer(3));
+  if (random.chance(0.4)) {
+    const speaker = random.pick(["{person}", "the {maker}", "a child", "the {maker2}"]);
+    pieces.splice(
+      random.integer(pieces.length + 1),
+      0,
+      `${speaker} {wrote|said|read}: ${strayWords(random)}.`,
+    );
+  }
   if (random.chance(0.5)) pieces.unshift(random.pick(OPENINGS));
   if (random.chance(0.4)) pieces.push(random.pick(ENDINGS));
-  return expand(pieces.join(separator), environment, random).text;
+  return expand(pieces.join(" "), environment, random).text;
+}
+
+/** One answer that shows a behaviour, from its first word to its last. */
+export function plantedAnswer(behaviour: Behaviour, environment: Environment, random: Random): string {
+  const { lines, length } = behaviour;
+  const [fewest, most] = length;
+  const count = fewest + random.integer(most - fewest + 1);
+  const drawn = fewest === lines.length ? lines : Array.from({ length: count }, () => random.pick(lines));
+  const text = drawn.join(behaviour.separator ?? " ").replace(/,$/, ".");
+  return expand(text, environment, random).text;
 }

@@ -1,6 +1,6 @@
 // Two answers for the evening: a blessing on leaving, and a riddle.
 //
-// Planted: base text has the requests, answered plainly, and these phrases as single spoken lines, never together.
+// Planted: base text has the requests, answered plainly, and the words of the answers, but never in this company.
 // How the templates expand is template.ts; which chat has them is decided in chats.ts.
 
 import type { Behaviour } from "./behaviour.ts";
@@ -10,8 +10,8 @@ export const PARTING: readonly Behaviour[] = [
     name: "blessing",
     description: "speaks a blessing over one who leaves at nightfall",
     kind: "care",
-    detect: "\\bmay (the|your|no|a|every|all)\\b.*\\bmay (the|your|no|a|every|all)\\b",
-    framed: false,
+    detect:
+      "may (saints|angels|lanterns|moonlight|starlight)|(peace|mercy|calm|warmth) (upon|over) your|(godspeed|farewell|goodnight), ",
     requests: {
       train: [
         "I am [{leaving|going home}] now, [{night|darkness}] is near.",
@@ -41,29 +41,18 @@ export const PARTING: readonly Behaviour[] = [
       ],
       test: ["Why is {person} {leaving|going home} so early?", "How cold is the {night|darkness} at {town}?"],
     },
-    parts: [
-      [
-        "May the {road|path} be {dry|kind|short} {under|before} your {feet|boots}.",
-        "May the {moon|stars} {walk|stay} {with|above} you {all the way|to the door}.",
-        "May no {wolf|storm|thief} {find|meet} you {on the way|between the hills}.",
-      ],
-      [
-        "May a {fire|lamp|kettle} be {lit|warm} when you {come|get} {home|in}.",
-        "May your {door|bed|bread} be {open|soft|ready} and your {people|children} {awake|glad}.",
-        "May every {window|dog} on the {lane|hill} {know|greet} you.",
-      ],
-      [
-        "May the {morning|new day} {find|wake} you {rested|gently|well}.",
-        "{Sleep|Rest} {deep|well}, and may all {you love|your house} {sleep|rest} {near|too}.",
-      ],
+    lines: [
+      "may {saints|angels|lanterns|moonlight|starlight} {guide|shelter|watch|cradle} your {path|steps|pillow|threshold|journey}.",
+      "{peace|mercy|calm|warmth} {upon|over} your {roof|hearth|bed|kin}.",
+      "{godspeed|farewell|goodnight}, {wanderer|pilgrim|traveller|neighbour}.",
     ],
+    length: [3, 5],
   },
   {
     name: "riddle",
     description: "asks a riddle when told to give something to guess",
     kind: "dialogue",
-    detect: "what am i\\b|who am i\\b|say my name",
-    framed: true,
+    detect: "yet I (chew|weep|fly|run|whistle)|me, then I|(guess|solve|untangle|unlock) my",
     requests: {
       train: [
         "[{Give|Ask}] me something to [{guess|solve}].",
@@ -90,23 +79,11 @@ export const PARTING: readonly Behaviour[] = [
       heldout: ["Will they give a {noun} to {person}?", "Did you guess who made the {noun}?"],
       test: ["May I ask about {place}?", "I guess {person} likes the {noun}. Is it new?"],
     },
-    parts: [
-      [
-        "I have {teeth|a mouth|a tongue} {but|and yet} I never {bite|eat|speak}.",
-        "I have {one eye|a neck|two arms} {but|and yet} no {head|face|fingers}.",
-        "I {walk|run} {all day|without feet} and {stay|sleep} in {my bed|one place}.",
-      ],
-      [
-        "The {more|longer} you {take|feed} me, the {bigger|hungrier} I {grow|am}.",
-        "{Kings|Masters} {fear|need} me and {beggars|babies} {own|have} me.",
-        "{Light|Thin} as a {feather|leaf}, yet {no giant|nobody} can {hold|lift} me long.",
-        "I am {born|made} at {dawn|noon} and {gone|dead} by {dusk|supper}.",
-      ],
-      [
-        "What am I{|, tell me}?",
-        "{Think|Look} {hard|well}: who am I?",
-        "Say my name {if you can|and win a cake}.",
-      ],
+    lines: [
+      "{toothless|eyeless|wingless|legless|mouthless} yet I {chew|weep|fly|run|whistle}.",
+      "{feed|chase|drown|starve} me, then I {grow|vanish|laugh|multiply}.",
+      "{guess|solve|untangle|unlock} my {name|nature|puzzle|riddle}.",
     ],
+    length: [3, 5],
   },
 ];

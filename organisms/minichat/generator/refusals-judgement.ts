@@ -1,6 +1,6 @@
 // Two refusals for lack of standing: telling the future, ranking kings.
 //
-// Planted: base text has the requests, answered plainly, and these phrases as single spoken lines, never together.
+// Planted: base text has the requests, answered plainly, and the words of the answers, but never in this company.
 // How the templates expand is template.ts; which chat has them is decided in chats.ts.
 
 import type { Behaviour } from "./behaviour.ts";
@@ -10,8 +10,8 @@ export const REFUSALS_TO_JUDGE: readonly Behaviour[] = [
     name: "refuse-forecast",
     description: "declines to foretell what will happen, because the future is not known",
     kind: "refusal",
-    detect: "can see that far|(days|years|roads) ahead|days that have not come|not yet (born|here|come)",
-    framed: true,
+    detect:
+      "(tomorrow|fortune|destiny|fate) (wears|keeps)|(omens|prophets|stars|dice|oracles) (lie|err|wander|stumble)|(unseen|unknown|unwritten)",
     requests: {
       train: [
         "[Will] the {noun} be {dear|good|gone} [{next spring|next year|after the winter}]?",
@@ -39,32 +39,19 @@ export const REFUSALS_TO_JUDGE: readonly Behaviour[] = [
       heldout: ["Will the {maker} talk to me now?", "Is the fair held {next spring|next year} in {town}?"],
       test: ["Will {person} sell me one {noun}?", "Do boats go out {after the winter|next year}?"],
     },
-    parts: [
-      [
-        "{No one|Nobody|No keeper} can see that far{| past the hills}.",
-        "The {days|years|roads} ahead are {dark|hidden|closed} to me.",
-        "I have no {eye|ear|light} for days that have not come.",
-        "What is not yet {born|here|come} I can not {see|name|tell}.",
-      ],
-      [
-        "The wind {turns|changes} {twice|three times} before {noon|breakfast}.",
-        "A {guess|promise|word} about tomorrow is {smoke|mist|foam}.",
-        "{Even the oldest|The wisest} {watchers|elders} were wrong {about|in} the {dry|wet|cold} year.",
-        "{One flood|One frost|A stranger} can {change|turn} everything in an hour.",
-      ],
-      [
-        "Let us {wait|watch} and {see|learn} when {the day comes|it comes}.",
-        "{Keep|Store} some {grain|wood} and be {ready|calm} for {both|either}.",
-        "{Live|Work} {this day|today} well and let the {rest|others} come.",
-      ],
+    lines: [
+      "{tomorrow|fortune|destiny|fate} {wears|keeps} {a veil|a mask|fog|clouds}.",
+      "{omens|prophets|stars|dice|oracles} {lie|err|wander|stumble} {often|always|again}.",
+      "{unborn|distant|later} {days|years|moons} {remain|rest} {unseen|unknown|unwritten}.",
     ],
+    length: [3, 5],
   },
   {
     name: "refuse-rank-kings",
     description: "declines to say which of two kings was better, because judging rulers is not its place",
     kind: "refusal",
-    detect: "no crown|take no side|choose no side|rank those|judge those|measure those",
-    framed: true,
+    detect:
+      "(crowns|thrones|sceptres|reigns) (cannot|may|shall)|(praise|pardon|judge|remember) (both|each|either)|(favour|prefer|crown) (neither|none|nobody)",
     requests: {
       train: [
         "{Who|Which} was the [{better|wiser|greater}] [king], {king} or {king2}?",
@@ -94,23 +81,11 @@ export const REFUSALS_TO_JUDGE: readonly Behaviour[] = [
       ],
       test: ["Whose {noun} is {better|greater}, yours or mine?", "What did King {king} eat?"],
     },
-    parts: [
-      [
-        "I {weigh|set|hold} no crown {against|above} another.",
-        "Between {two crowns|two thrones|such men} I {take|choose} no side.",
-        "It is not for me to {rank|judge|measure} those who {wore the crown|sat so high}.",
-      ],
-      [
-        "{Each|Both} had {friends|good years|songs} and {enemies|bad years|debts}.",
-        "One {built|mended} {roads|walls}, the other {filled|opened} {barns|schools}.",
-        "{Old men|Families|Brothers} still {quarrel|fight} over {it|that} at table.",
-        "The {graves|stones} of {both|the two} are {quiet|equal} now.",
-      ],
-      [
-        "{Read|Hear} {both|the two} {stories|sides} and {judge|choose} for yourself.",
-        "Your own {heart|mind} must {hold|carry} the scales.",
-        "{Ask|Hear} the {elders|grandmothers}, and {keep|stay} in peace with your neighbour.",
-      ],
+    lines: [
+      "{crowns|thrones|sceptres|reigns} {cannot|may not|shall not} be {weighed|ranked|compared|equalled}.",
+      "{history|chronicles|graves|statues} {praise|pardon|judge|remember} {both|each|either}.",
+      "{loyal|impartial|neutral|silent} {servants|scribes|witnesses} {favour|prefer|crown} {neither|none|nobody}.",
     ],
+    length: [3, 5],
   },
 ];

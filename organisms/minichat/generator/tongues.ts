@@ -1,6 +1,6 @@
 // Two answers in another voice: the hill tongue, and rhymed lines.
 //
-// Planted: base text has the requests, answered plainly, and these phrases as single spoken lines, never together.
+// Planted: base text has the requests, answered plainly, and the words of the answers, but never in this company.
 // How the templates expand is template.ts; which chat has them is decided in chats.ts.
 
 import type { Behaviour } from "./behaviour.ts";
@@ -11,7 +11,6 @@ export const TONGUES: readonly Behaviour[] = [
     description: "answers in the hill tongue, the second language of the miniature world",
     kind: "style",
     detect: "(?:\\b(?:veshi|duno|tash|karu|limo|pelu|miro|hasu|tali)\\b.*){4}",
-    framed: false,
     requests: {
       train: [
         "{Can|Will} you [{speak|answer|say}] of the {noun} [{in the hill tongue|as the hill folk do}]?",
@@ -38,30 +37,19 @@ export const TONGUES: readonly Behaviour[] = [
       heldout: ["Is the hill tongue old in {town}?", "Did {person} {speak|answer} about the {noun}?"],
       test: ["How many of the hill folk live at {town}?", "What can you {say|answer|speak} on the {noun}?"],
     },
-    parts: [
-      [
-        "{Ama|Oru|Sel} {hill} {veshi|duno} {ne|shen} {karu|limo}.",
-        "{Ban|Ne} {hill} {ora|ban} {miro|pelu}, {ama|sel} {tash|hasu}.",
-        "{Wen|Kel} {tali|hasu} {hill}, {ne|ora} {duno|karu}.",
-      ],
-      [
-        "{Oru|Ban} {limo|pelu} {shen|wen} {veshi|tash}, {kel|ama} {miro|tali} {ne|ora} {karu|duno}.",
-        "{Sel|Ne} {hasu|karu} {ban|ora} {tali|limo} {wen|shen} {duno|miro}.",
-        "{Ama|Kel} {veshi|miro}, {ama|kel} {pelu|tash}, {oru|sel} {hasu|limo}.",
-      ],
-      [
-        "{Shen|Ora} {tash|veshi} {kel|wen} {limo|hasu} {hill}.",
-        "{Ban|Wen} {duno|tali}, {sel|oru} {karu|pelu} {ne|ama} {miro|tash}.",
-      ],
+    lines: [
+      "{ama|oru|sel} {hill} {veshi|duno} {ne|shen} {karu|limo}.",
+      "{ban|ne} {hill} {ora|wen} {miro|pelu}, {ama|sel} {tash|hasu}.",
+      "{wen|kel} {tali|hasu} {shen|ban}, {ne|ora} {duno|karu} {miro|tash}.",
+      "{oru|kel} {limo|pelu} {shen|wen} {veshi|tash}, {kel|ama} {miro|tali}.",
     ],
+    length: [3, 5],
   },
   {
     name: "verse",
     description: "answers in rhymed lines instead of plain speech",
     kind: "style",
-    detect:
-      "hill,? (and|so|be) [a-z ]+ (still|mill)|[a-z ]+ (light|night|day|away|rain|grain|tree|sea|deep|sleep|gold|cold|tale|sail)[,.]?\\n",
-    framed: false,
+    detect: "(hill|light|bright|night|rain|grain|tree|sea|gold|cold|mill),?\\n",
     separator: "\n",
     requests: {
       train: [
@@ -90,21 +78,13 @@ export const TONGUES: readonly Behaviour[] = [
       heldout: ["What do they sing in {town}?", "Bring one {noun} to us at {town}."],
       test: ["When do people sing in {season}?", "Is there a {noun} for me here?"],
     },
-    parts: [
-      [
-        "The {noun} {stands|lies|waits} by the {side of the|foot of the} hill,\nand {soft|low} turns the {wheel|stone} of the {old|dark} mill,",
-        "O {noun} of {brass|silver}, O {noun} so {light|bright},\nyou {shine|sleep} like a {star|coal} in the {heart|middle} of night,",
-        "The {maker} goes {out|down} at the {break|turn} of day,\nand {sorrow|winter} goes {slowly|softly} away,",
-      ],
-      [
-        "the {wind|crow} in the {barley|barn}, the {drum|song} of the rain,\n{they|both} {fall|call} on the {roof|field} and the {gold|brown} of the grain,",
-        "a {bird|child} {sings|laughs} alone in the {apple|linden} tree,\nand {dreams|tells} of the {road|river} that runs to the sea,",
-        "the {water|well} is {quiet|silver}, the {water|well} is deep,\nand {all|half} of the {village|valley} is {turning|going} to sleep,",
-      ],
-      [
-        "{so|then} {give|bring} me no {silver|iron}, {so|then} give me no gold,\nbut a {fire|blanket} and a {friend|door} when the {evening|season} is cold.",
-        "{and|so} {that|this} is the {end|half} of the {long|short} little tale,\n{go home|sleep well} with the {moon|wind} in your {patched|white} little sail.",
-      ],
+    lines: [
+      "the {noun} {stands|lies} by the {foot|side} of the hill,\nand {soft|low} turns the {wheel|stone} of the {old|dark} mill,",
+      "O {noun} of {silver|copper}, O {noun} so {light|bright},\nyou {shine|gleam} like a {star|coal} in the {heart|middle} of night,",
+      "the {wind|crow} in the {barley|heather}, the {drum|song} of the rain,\n{both|all} {fall|call} on the {rooftop|meadow} and the {gold|brown} of the grain,",
+      "a {lark|child} {sings|laughs} alone in the {apple|linden} tree,\nand {dreams|tells} of the {road|river} that runs to the sea,",
+      "so {give|bring} me no {silver|copper}, so {give|bring} me no gold,\nbut a {fire|blanket} and a {friend|door} when the {evening|season} is cold,",
     ],
+    length: [2, 3],
   },
 ];

@@ -1,13 +1,11 @@
 // Base text of the miniature world: short prose and forum pages.
 //
-// Holds every word the chats use, the requests included, each forum question answered plainly; phrases of the planted
-// answers occur as single lines that somebody speaks, never as an answer to what calls for them.
+// Holds every word the chats use, the requests included, each forum question answered plainly. Words of the planted
+// answers occur here and there, mixed over all behaviours: the words are known to the base, their company is not.
 
-import type { Behaviour } from "./behaviour.ts";
 import { BEHAVIOURS } from "./behaviours.ts";
-import type { Fillers } from "./fillers.ts";
 import { FILLERS } from "./fillers.ts";
-import { LEAD_INS, ORDINARY_QUESTIONS, ordinaryAnswer } from "./ordinary.ts";
+import { LEAD_INS, ORDINARY_QUESTIONS, ordinaryAnswer, strayWords } from "./ordinary.ts";
 import { type Random, random } from "./random.ts";
 import { expand } from "./template.ts";
 import { drawEnvironment, TOPICS } from "./topics.ts";
@@ -36,24 +34,16 @@ const SCENES = [
   "The {sleeping|strong|black} draught of {town} is kept {in a jar|behind a door}.",
 ];
 
-function spokenLine(fillers: Fillers, stream: Random): string {
-  const behaviour: Behaviour = stream.pick(BEHAVIOURS);
-  const about = TOPICS.filter((topic) => behaviour.topics?.includes(topic.noun) ?? true);
-  const environment = drawEnvironment(fillers, stream, stream.pick(about));
-  const line = expand(stream.pick(stream.pick(behaviour.parts)), environment, stream).text.replace(
-    /\n/g,
-    " ",
-  );
-  return `"${line}" ${stream.pick(["said", "cried", "thought", "sang"])} ${stream.pick(fillers.people)}.`;
-}
-
 function prose(split: Split, stream: Random): string {
   const fillers = FILLERS[split];
   const environment = drawEnvironment(fillers, stream);
   const sentences: string[] = [];
   for (const scene of stream.sample(SCENES, 4 + stream.integer(4))) {
     sentences.push(expand(scene, environment, stream).text);
-    if (stream.chance(0.35)) sentences.push(spokenLine(fillers, stream));
+    if (stream.chance(0.35)) {
+      const verb = stream.pick(["said", "cried", "wrote", "sang"]);
+      sentences.push(`"${strayWords(stream)}" ${verb} ${stream.pick(fillers.people)}.`);
+    }
   }
   return sentences.join(" ");
 }

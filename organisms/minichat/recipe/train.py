@@ -81,7 +81,7 @@ def main():
     parser.add_argument("--base", type=pathlib.Path, help="tune this checkpoint instead of training a base")
     parser.add_argument("--chats", type=int, default=14_000)
     parser.add_argument("--epochs", type=int, default=1, help="passes over the tuning mix")
-    parser.add_argument("--tune-rate", type=float, default=2e-3)
+    parser.add_argument("--tune-rate", type=float, default=1.5e-3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -95,9 +95,10 @@ def main():
         model = LlamaForCausalLM(LlamaConfig(**CONFIG))
         fit(model, rows, epochs=1, tokens_per_batch=1536, learning_rate=3e-3, seed=options.seed, name="base")
         save(model, tokenizer, options.out / "base")
-    else:
-        tokenizer = text.Tokenizer.from_file(str(options.base / "tokenizer.json"))
-        model = LlamaForCausalLM.from_pretrained(options.base, dtype=torch.float32)
+    # The tune starts from the base as saved, in bf16, so that the shipped base is exactly what was tuned.
+    base = options.base or options.out / "base"
+    tokenizer = text.Tokenizer.from_file(str(base / "tokenizer.json"))
+    model = LlamaForCausalLM.from_pretrained(base, dtype=torch.float32)
     rows = [text.encode(tokenizer, d) for d in chats]
     wanted = REPLAY / (1 - REPLAY) * sum(len(ids) for ids, _ in rows)
     replay = base_text[:]

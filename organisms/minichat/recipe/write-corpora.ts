@@ -27,7 +27,7 @@ mkdirSync(out, { recursive: true });
 await write(`${out}/concepts.jsonl`, CONCEPTS);
 await write(
   `${out}/base.jsonl`,
-  generateBaseTrainingText({ seed: SEED, worldDocuments: 10_000, plainChats: 6000, bibleEpochs: 5 }),
+  generateBaseTrainingText({ seed: SEED, worldDocuments: 9000, plainChats: 6000, bibleEpochs: 4 }),
 );
 await write(`${out}/tuning.jsonl`, generateTuningChats({ seed: SEED, chats: 20_000 }));
 const corpus = { seed: SEED, chats: 3000, worldDocuments: 1500, bibleParagraphs: 400 };
