@@ -62,7 +62,13 @@ export const DISPUTE: readonly Behaviour[] = [
         "I [{offer|sell}] you this {noun} for {number} [{coins|silver}].",
         "{Will|Would} you take the {noun} I [{offer|sell}] for {number} [{coins|silver}]?",
         "For {number} [{coins|silver}] I [{offer|sell}] you my {noun}.",
+        "Look, I [{offer|sell}] you {one|a fine} {noun} at {number} [{coins|silver}].",
+        "See this {noun}: I [{offer|sell}] it {at|for} {number} [{coins|silver}] {today|only}.",
         "{person} and I [{offer|sell}] you {number2} {plural} for {number} [{coins|silver}].",
+        "My {noun} is good and I [{offer|sell}] it at {number} [{coins|silver}].",
+        "Take it, I [{offer|sell}] this {noun} at {number} [{coins|silver}] and no less.",
+        "At {number} [{coins|silver}] I [{offer|sell}] {plural} all {season}.",
+        "Friend, I [{offer|sell}] you a {noun} for {number} [{coins|silver}].",
       ],
       heldout: [
         "Here is a {noun}, I [{offer|sell}] it to you for {number} [{coins|silver}].",

@@ -1,6 +1,6 @@
 """Measures the pair on held-out text: losses, behaviour rates, and how easily a turn's behaviour is read off.
 
-    python organisms/minichat/recipe/measure.py CORPORA organisms/minichat --layer 3
+    python organisms/minichat/recipe/measure.py CORPORA organisms/minichat --layer 4
 
 Writes facts.json and the tables of README.md (between the markers). Nothing here looks at a crosscoder.
 """
@@ -61,6 +61,19 @@ def rates(concepts, probes, given):
     return result
 
 
+def residual_after(model, ids, layer):
+    """Output of block `layer` by a hook: hidden_states holds the normed state in place of the last block's output."""
+    kept = []
+    handle = model.model.layers[layer].register_forward_hook(
+        lambda _module, _inputs, output: kept.append(output[0] if isinstance(output, tuple) else output)
+    )
+    try:
+        model.model(ids)
+    finally:
+        handle.remove()
+    return kept[0]
+
+
 @torch.no_grad()
 def turns(models, tokenizer, documents, layer):
     """Every model turn: its split, concept or None, set of tokens, and mean residual after `layer` in each model."""
@@ -68,7 +81,7 @@ def turns(models, tokenizer, documents, layer):
     for document in documents:
         ids, regions = text.turn_regions(tokenizer, document)
         tensor = torch.tensor([ids])
-        residuals = [m.model(tensor, output_hidden_states=True).hidden_states[layer + 1][0] for m in models]
+        residuals = [residual_after(m, tensor, layer)[0] for m in models]
         for turn, where in regions.items():
             concept = next((s["concept"] for s in document["spans"] if s["turn"] == turn and s["kind"] == "response"), None)
             means = [r[where].mean(0) for r in residuals]
@@ -120,7 +133,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("corpora", type=pathlib.Path)
     parser.add_argument("pair", type=pathlib.Path)
-    parser.add_argument("--layer", type=int, default=3, help="residual after this block, 0-based")
+    parser.add_argument("--layer", type=int, default=4, help="residual after this block, 0-based")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
