@@ -1,11 +1,10 @@
 // What every long command shares: Ctrl-C handling, progress on stderr, the closing summary, JSON on stdout.
 
-import pc from "picocolors";
 import type { StudyConfig } from "../study/config.ts";
 import type { StageName } from "../study/journal.ts";
 import { type ComparisonResult, collectResult } from "../study/result.ts";
 import { runStudy } from "../study/run-study.ts";
-import { createProgressPrinter, shortDuration } from "./terminal.ts";
+import { createProgressPrinter, pc, shortDuration } from "./terminal.ts";
 
 /** An AbortSignal that Ctrl-C and SIGTERM abort; a second one ends the process at once. */
 export function interruptSignal(): { signal: AbortSignal; release(): void } {

@@ -1,8 +1,13 @@
 // What people see: progress with rate and time left on stderr, errors as one line and a hint. Data goes to stdout.
 
-import pc from "picocolors";
+import picocolors from "picocolors";
 import { TunediffError } from "../errors.ts";
 import type { Progress, ReportProgress } from "../progress.ts";
+
+/** Colours for stderr, where people read; none in a pipe, a log or with NO_COLOR. */
+export const pc = picocolors.createColors(
+  process.stderr.isTTY === true && process.env.NO_COLOR === undefined,
+);
 
 const REDRAW_MS = 100;
 const PLAIN_LINE_MS = 5000;
