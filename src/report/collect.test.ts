@@ -200,6 +200,6 @@ test("a dictionary that was not trained to the end is named with the next step",
 
 test("models are shown by the part of their path that tells them apart", () => {
   expect(displayName("/data/Llama-3.1-8B")).toBe("Llama-3.1-8B");
-  expect(displayName("/work/minichat/base/")).toBe("minichat/base");
+  expect(displayName("/models/minichat/base/")).toBe("minichat/base");
   expect(displayName("org/name@main")).toBe("name@main");
 });
