@@ -2,8 +2,6 @@
 //
 // Pickles and archives are recognised by their first bytes and never opened: loading one would run its code.
 
-import { FormatError } from "../errors.ts";
-
 const CONVERT =
   "convert it with save_pretrained(folder, safe_serialization=True) in transformers and point here again";
 
@@ -44,20 +42,5 @@ export function recogniseForeignFile(start: Uint8Array): { kind: string; hint: s
     return { kind: "a Python pickle", hint: CONVERT };
   return KINDS.find(
     ({ bytes }) => start.length >= bytes.length && bytes.every((byte, i) => start[i] === byte),
-  );
-}
-
-/** Suffixes of files that are pickles by convention. */
-const PICKLE_SUFFIXES = [".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".npz"];
-
-/** Throws FormatError when the name alone says pickle. */
-export function refusePickleName(path: string): void {
-  const suffix = PICKLE_SUFFIXES.find((end) => path.toLowerCase().endsWith(end));
-  if (suffix === undefined) return;
-  throw new FormatError(
-    `${path}: expected a .safetensors file, got ${suffix} (a Python pickle can run code)`,
-    {
-      hint: CONVERT,
-    },
   );
 }

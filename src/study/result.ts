@@ -2,27 +2,17 @@
 
 import { join } from "node:path";
 import { readSummary } from "../measure/measure.ts";
+import type { MeasureSummary } from "../measure/measure-contract.ts";
 import { readTruth } from "../truth/truth.ts";
 import type { TruthScore } from "../truth/truth-contract.ts";
 import type { StudyConfig } from "./config.ts";
 import { type StudyRun, studyPaths } from "./run-study.ts";
 
-export interface ComparisonResult {
+/** fve: pooled over held-out rows without BOS and norm outliers; the measured figures are those of tables/measure.json. */
+export interface ComparisonResult
+  extends Pick<MeasureSummary, "fve" | "l0" | "deadFraction" | "nLatents" | "counts"> {
   schemaVersion: 1;
   seed: number;
-  /** Pooled over held-out rows without BOS and norm outliers. */
-  fve: { base: number; finetuned: number; total: number };
-  l0: number;
-  deadFraction: number;
-  nLatents: number;
-  counts: {
-    baseOnly: number;
-    finetunedOnly: number;
-    shared: number;
-    other: number;
-    finetunedSpecific: number;
-    baseSpecific: number;
-  };
   /** Null when the data carries no planted truth. */
   truth: TruthScore | null;
   /** Summed over all runs that worked on this study. */

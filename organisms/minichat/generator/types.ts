@@ -2,6 +2,7 @@
 //
 // What a corpus looks like from outside. No behaviour here.
 
+import type { ConceptSpan } from "../../../src/store/rows.ts";
 export type Split = "train" | "heldout" | "test";
 
 export interface Message {
@@ -9,20 +10,8 @@ export interface Message {
   content: string;
 }
 
-/**
- * Where a planted concept shows.
- *
- * turn: index of the message. start, end: UTF-16 offsets in that message's content, end exclusive.
- * A "decision" has no offsets: it is every template token between the previous message's content and the content of
- * this assistant message.
- */
-export interface ConceptSpan {
-  concept: string;
-  kind: "trigger" | "decision" | "response";
-  turn: number;
-  start?: number;
-  end?: number;
-}
+/** Where a planted concept shows: what a store keeps of it. */
+export type { ConceptSpan };
 
 /** Prose has `text`; a chat has `messages` and, where something is planted, `spans`. */
 export interface MinichatDocument {
