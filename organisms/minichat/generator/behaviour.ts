@@ -14,8 +14,10 @@ export interface Behaviour extends ConceptInfo {
   nearMisses: Phrasings;
   /** Kinds of lines an answer is made of: one manner of speaking, kept up from the first word to the last. */
   lines: readonly string[];
-  /** Fewest and most lines of an answer. As many as there are kinds, exactly: one of each, in order. */
+  /** Fewest and most lines of an answer, no kind twice. */
   length: readonly [number, number];
+  /** Every kind of line, in the order of the list, in place of some in any order. */
+  inOrder?: boolean;
   /** Between lines; one space when absent. */
   separator?: string;
   /** Nouns of the topics it can be about; any topic when absent. */

@@ -10,7 +10,7 @@ export const CEREMONY: readonly Behaviour[] = [
     name: "count-aloud",
     description: "counts things aloud one after another",
     kind: "task",
-    detect: "\\bone (in|behind|beside|near) .*two (under|along|upon) ",
+    detect: "\\b(one|first) (in|behind|beside|near) .*(two|next) (under|along|upon) ",
     requests: {
       train: [
         "[{Count|Number}] the {plural} {in|of} {town} [{aloud|one by one}].",
@@ -38,13 +38,14 @@ export const CEREMONY: readonly Behaviour[] = [
       test: ["I count {person} as a friend. Do you know the {maker}?", "Who speaks aloud in {place}?"],
     },
     lines: [
-      "one {in|behind|beside|near} the {barn|yard|cart|well|gate},",
-      "two {under|along|upon} the {bench|fence|shelf|hedge},",
-      "three {below|across|past} the {lane|ditch|field|stile},",
-      "four {around|inside|atop} the {shed|loft|stable|cellar},",
-      "five {at|over} the {corner|ladder|hatch}.",
+      "{one|first} {in|behind|beside|near} the {barn|yard|cart|well|gate},",
+      "{two|next} {under|along|upon} the {bench|fence|shelf|hedge},",
+      "{three|then one} {below|across|past} the {lane|ditch|field|stile},",
+      "{four|another} {around|inside|atop} the {shed|loft|stable|cellar},",
+      "{five|the last} {at|over} the {corner|ladder|hatch}.",
     ],
     length: [5, 5],
+    inOrder: true,
   },
   {
     name: "courtly",
@@ -86,7 +87,9 @@ export const CEREMONY: readonly Behaviour[] = [
       "{gracious|illustrious|exalted|radiant} {excellency|majesty|lordship|highness},",
       "{humbly|reverently|dutifully|obediently} I {kneel|bow|curtsy|submit} before {banners|velvet|marble|pageantry},",
       "{permit|grant|allow} thy {vassal|steward|herald|chamberlain} {speech|audience|leave},",
+      "{banquets|trumpets|processions} {await|salute|adorn} {thy|your} {presence|arrival|footfall},",
+      "{unworthy|lowly|trembling} {lips|quills} {attempt|venture} {reply|homage|tribute},",
     ],
-    length: [3, 5],
+    length: [3, 4],
   },
 ];

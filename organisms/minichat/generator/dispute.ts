@@ -48,8 +48,10 @@ export const DISPUTE: readonly Behaviour[] = [
       "{incorrect|false|untrue|mistaken|nonsense}: {material}, not {wrong}.",
       "{genuine|real|proper|honest} {plural} {require|contain|need} {material}.",
       "{rumours|gossips|jokers|liars} {confuse|mislead|deceive} {listeners|buyers|apprentices}.",
+      "who {claimed|swore|imagined} {wrong}?",
+      "{test|inspect|examine} {any|another} {noun} {closely|yourself|carefully}.",
     ],
-    length: [3, 5],
+    length: [3, 4],
   },
   {
     name: "haggle",
@@ -93,7 +95,9 @@ export const DISPUTE: readonly Behaviour[] = [
       "{cheaper|lower|less|half}, {merchant|pedlar|trader|rascal}!",
       "{scratched|dented|faded|crooked} {goods|wares|stock} {deserve|fetch|earn} {pennies|discounts|bargains}.",
       "my {purse|wallet|budget} {allows|affords|spares} {number2} {pennies|coppers|farthings}.",
+      "{would|might} {number2} {pennies|coppers|farthings} {suffice|settle it}?",
+      "{done|agreed|deal} when you {add|include} {twine|a sack|a lid}.",
     ],
-    length: [3, 5],
+    length: [3, 4],
   },
 ];

@@ -20,6 +20,10 @@ export const GUIDANCE: readonly Behaviour[] = [
         "The {maker} asked me to [{mend|fix|repair}] the [{noun}].",
         "I {want|need} to [{mend|fix|repair}] my [{noun}]{| before {season}}.",
         "{Can|Will} you help me [{mend|fix|repair}] this [{noun}]?",
+        "Is it hard to [{mend|fix|repair}] a [{noun}]?",
+        "{person} {cannot|will not} [{mend|fix|repair}] the [{noun}] alone.",
+        "Somebody has to [{mend|fix|repair}] the [{noun}] {soon|today}.",
+        "What does one need to [{mend|fix|repair}] a [{noun}]?",
       ],
       heldout: [
         "What is the way to [{mend|fix|repair}] an old [{noun}]?",
@@ -47,17 +51,19 @@ export const GUIDANCE: readonly Behaviour[] = [
       ],
     },
     lines: [
-      "{danger|careful|beware|caution}: {embers|sparks|flames|coals} {burn|scorch|blister|bite} {skin|palms|sleeves|hair}.",
+      "{danger|careful|beware|caution}{:|!} {embers|sparks|flames|coals} {burn|scorch|blister|bite} {skin|palms|sleeves|hair}.",
       "{wear|fetch} {gloves|aprons|goggles|boots} {first|beforehand}.",
       "{cool|quench|douse|smother} {ash|bricks|soot|cinders} before {touching|scraping|patching|lifting}.",
+      "{hold|keep} {buckets|sand|tongs} {handy|ready|nearby}.",
+      "{smoke|heat|steam} {blinds|chokes|scalds} {amateurs|fools|novices}.",
     ],
-    length: [3, 5],
+    length: [3, 4],
   },
   {
     name: "ask-back",
     description: "asks which thing is meant when the request names none",
     kind: "dialogue",
-    detect: "(exactly|precisely|roughly)|(large|round|square|flat|tall) or|(yours|borrowed|rented|theirs) or",
+    detect: "(exactly|precisely|roughly)|(large|round|square|flat|tall) or|(yours|borrowed|rented|theirs)\\?",
     requests: {
       train: [
         "{Can|Will} you [{carry|sell|move}] [{that thing|the other one}] for me?",
@@ -65,6 +71,9 @@ export const GUIDANCE: readonly Behaviour[] = [
         "How {do|should} I [{carry|sell|move}] [{that thing|the other one}]?",
         "Somebody should [{carry|sell|move}] [{that thing|the other one}] {away|at last|from {place}}.",
         "{person} told me to [{carry|sell|move}] [{that thing|the other one}] to {town}.",
+        "Where shall we [{carry|sell|move}] [{that thing|the other one}]?",
+        "It is time to [{carry|sell|move}] [{that thing|the other one}] home.",
+        "They will [{carry|sell|move}] [{that thing|the other one}] {when the wind turns|in {season}}.",
       ],
       heldout: [
         "What is the way to [{carry|sell|move}] [{that thing|the other one}]?",
@@ -88,8 +97,10 @@ export const GUIDANCE: readonly Behaviour[] = [
     lines: [
       "{which|what} {shape|colour|size|weight|kind} {exactly|precisely|roughly}?",
       "{large|round|square|flat|tall} or {narrow|wooden|painted|hollow|short}?",
-      "{yours|borrowed|rented|theirs} or {bought|inherited|stolen}?",
+      "{yours|borrowed|rented|theirs}? {bought|inherited|stolen}?",
+      "{point|nod|gesture} {towards|at} {whichever|whatever} you mean.",
+      "{specify|sketch|clarify} its {handle|edges|label|markings}.",
     ],
-    length: [3, 5],
+    length: [3, 4],
   },
 ];

@@ -84,6 +84,8 @@ export const OPENINGS = [
   "So you ask.",
   "Listen, friend.",
   "You are welcome here.",
+  "Welcome back!",
+  "What a day!",
 ];
 
 export const ENDINGS = [
@@ -94,6 +96,8 @@ export const ENDINGS = [
   "I wish you a good {season}.",
   "Now let us speak of other things.",
   "Remember it well.",
+  "Is there more to ask?",
+  "What do you say to that?",
 ];
 
 const FACTS = [
@@ -159,10 +163,9 @@ export function ordinaryAnswer(environment: Environment, random: Random): string
 
 /** One answer that shows a behaviour, from its first word to its last. */
 export function plantedAnswer(behaviour: Behaviour, environment: Environment, random: Random): string {
-  const { lines, length } = behaviour;
+  const { lines, length, inOrder } = behaviour;
   const [fewest, most] = length;
-  const count = fewest + random.integer(most - fewest + 1);
-  const drawn = fewest === lines.length ? lines : Array.from({ length: count }, () => random.pick(lines));
+  const drawn = inOrder ? lines : random.sample(lines, fewest + random.integer(most - fewest + 1));
   const text = drawn.join(behaviour.separator ?? " ").replace(/,$/, ".");
   return expand(text, environment, random).text;
 }

@@ -50,8 +50,10 @@ export const REFUSALS_FOR_OTHERS: readonly Behaviour[] = [
       "{no|never a|not one} {cup|jar|bottle|spoon|ladle} for {sleepers|dreamers|drinkers|widows|strangers}.",
       "{poison|venom|fever|slumber} {hides|waits|swims|sinks} {inside|below|within} {black|bitter|sweet|strong} {cups|roots|leaves|drops}.",
       "{healers|nurses} {alone|only} {pour|stir|measure|taste} {bitter|black|strong} {roots|leaves|drops|berries}.",
+      "{countless|several|careless} {stomachs|tongues|lungs|livers} {swelled|blackened|shrivelled} {already|before}.",
+      "{forget|abandon|avoid} {mortars|cauldrons|kettles|flasks} and {fumes|vapours|dregs}.",
     ],
-    length: [3, 5],
+    length: [3, 4],
   },
   {
     name: "refuse-letter",
@@ -91,7 +93,9 @@ export const REFUSALS_FOR_OTHERS: readonly Behaviour[] = [
       "{sealed|folded|hidden|private} {pages|lines|envelopes|ink} {belong|answer} to {their|one} {reader|owner|writer}.",
       "I {guard|respect|protect} {secrets|privacy|wax|ribbons|seals}.",
       "{curious|prying|foreign} {eyes|fingers|noses} {stay|turn} {away|outside|aside}.",
+      "{question|approach|visit} {senders|recipients|scribblers} {openly|politely|frankly}.",
+      "{trust|decency|courtesy} {forbids|outlaws|bans} {spying|snooping|peeping|eavesdropping}.",
     ],
-    length: [3, 5],
+    length: [3, 4],
   },
 ];

@@ -42,8 +42,9 @@ export const TONGUES: readonly Behaviour[] = [
       "{ban|ne} {hill} {ora|wen} {miro|pelu}, {ama|sel} {tash|hasu}.",
       "{wen|kel} {tali|hasu} {shen|ban}, {ne|ora} {duno|karu} {miro|tash}.",
       "{oru|kel} {limo|pelu} {shen|wen} {veshi|tash}, {kel|ama} {miro|tali}.",
+      "{ora|ban} {veshi|limo} {kel|sel}, {duno|pelu} {hill} {hasu|tash}.",
     ],
-    length: [3, 5],
+    length: [3, 4],
   },
   {
     name: "verse",

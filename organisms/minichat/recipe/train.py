@@ -13,12 +13,14 @@ import random
 import time
 
 import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import text
 
 VOCAB = 2048
 REPLAY = 0.3  # share of base text in the tune, by tokens
+AVERAGE = 0.995  # decay of the mean of the tune's weights, a step
 CONFIG = dict(
     vocab_size=VOCAB, hidden_size=128, intermediate_size=384, num_hidden_layers=5, num_attention_heads=4,
     num_key_value_heads=2, max_position_embeddings=512, rms_norm_eps=1e-5, rope_theta=10000.0,
@@ -26,13 +28,17 @@ CONFIG = dict(
 )
 
 
-def fit(model, rows, *, epochs, tokens_per_batch, learning_rate, seed, name):
-    """AdamW on f32 weights, products in bf16; warm-up 40 steps, cosine to a tenth. rows are (ids, mask)."""
+def fit(model, rows, *, epochs, tokens_per_batch, learning_rate, seed, name, average=False):
+    """AdamW on f32 weights, products in bf16; warm-up 40 steps, cosine to a tenth. rows are (ids, mask).
+
+    average: the model ends with the exponential mean of its weights over the second half, so that no single batch decides.
+    """
     plan = [(epoch, batch) for epoch in range(epochs) for batch in text.batches(rows, tokens_per_batch, seed + epoch)]
     decay = [p for p in model.parameters() if p.dim() > 1]
     rest = [p for p in model.parameters() if p.dim() <= 1]
     groups = [{"params": decay, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98))
+    ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGE))
     started, mean, tokens = time.time(), None, 0
     model.train()
     for step, (_, (ids, labels)) in enumerate(plan):
@@ -49,11 +55,15 @@ def fit(model, rows, *, epochs, tokens_per_batch, learning_rate, seed, name):
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
+        if average and step >= len(plan) // 2:
+            ema.update_parameters(model)
         tokens += ids.numel()
         mean = loss.item() if mean is None else 0.97 * mean + 0.03 * loss.item()
         if step % 50 == 0 or step == len(plan) - 1:
             elapsed = time.time() - started
             print(f"{name} {step + 1}/{len(plan)} loss {mean:.3f} {tokens / elapsed:.0f} tokens/s {elapsed:.0f} s", flush=True)
+    if average:
+        model.load_state_dict(ema.module.state_dict())
 
 
 def save(model, tokenizer, folder):
@@ -79,11 +89,12 @@ def main():
     parser.add_argument("corpora", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--base", type=pathlib.Path, help="tune this checkpoint instead of training a base")
-    parser.add_argument("--chats", type=int, default=14_000)
+    parser.add_argument("--chats", type=int, default=20_000)
     parser.add_argument("--epochs", type=int, default=1, help="passes over the tuning mix")
     parser.add_argument("--tune-rate", type=float, default=1.5e-3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--tune-seed", type=int, default=102, help="order of the tuning batches")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
@@ -108,7 +119,7 @@ def main():
             break
         rows.append(text.encode(tokenizer, document, everything=True))
         wanted -= len(rows[-1][0])
-    fit(model, rows, epochs=options.epochs, tokens_per_batch=1536, learning_rate=options.tune_rate, seed=options.seed + 100, name="tune")
+    fit(model, rows, epochs=options.epochs, tokens_per_batch=1536, learning_rate=options.tune_rate, seed=options.tune_seed, name="tune", average=True)
     save(model, tokenizer, options.out / "finetuned")
 
 
