@@ -7,6 +7,8 @@ import { writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { packageVersion } from "../src/package-root.ts";
 import { benchDemo } from "./demo.ts";
+import { benchHarvest } from "./harvest.ts";
+import { benchMemory } from "./memory.ts";
 
 export interface BenchRow {
   case: string;
@@ -18,7 +20,11 @@ export interface BenchRow {
   unit: string;
 }
 
-const BENCHES: Record<string, () => Promise<BenchRow[]>> = { demo: benchDemo };
+const BENCHES: Record<string, () => Promise<BenchRow[]>> = {
+  demo: benchDemo,
+  harvest: benchHarvest,
+  memory: benchMemory,
+};
 
 function commit(): string {
   try {

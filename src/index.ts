@@ -5,11 +5,17 @@ export { loadDictionary, saveDictionary } from "./dictionary/dictionary-file.ts"
 export { createEncoder } from "./dictionary/encode.ts";
 export * from "./errors.ts";
 export { openSafetensors, writeSafetensors } from "./formats/safetensors.ts";
+export { captureActivations } from "./harvest/activations.ts";
 export { harvest } from "./harvest/harvest.ts";
+export { inspectPair } from "./harvest/inspect-pair.ts";
 export { lens } from "./lens/lens.ts";
 export type { LatentLens, TokenScore } from "./lens/lens-contract.ts";
 export { readLens } from "./lens/lens-file.ts";
+export { openAdapter, openModel } from "./lm/adapter.ts";
 export { openCheckpoint } from "./lm/checkpoint.ts";
+export { type ExecutionDevice, parseDevice } from "./lm/device.ts";
+export { createGenerator } from "./lm/generate.ts";
+export type { ResidualEdit } from "./lm/residual-edit.ts";
 export { createFullModel, createPrefix, createSuffix, loadUnembedding } from "./lm/runner.ts";
 export { measure, openExamples, readMeasure, readSummary } from "./measure/measure.ts";
 export * from "./measure/measure-contract.ts";

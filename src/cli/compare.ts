@@ -3,7 +3,9 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { ConfigError } from "../errors.ts";
+import { parseDevice } from "../lm/device.ts";
 import { parseStudyConfig, type StudyConfigInput } from "../study/config.ts";
+import { LLAMA_3_BASE_REPLACEMENTS } from "../text/token-replacement.ts";
 import { runStudyCommand } from "./session.ts";
 
 export interface CompareOptions {
@@ -17,6 +19,9 @@ export interface CompareOptions {
   seed?: string;
   dtype?: string;
   maxTokens?: string;
+  baseToken?: string[];
+  skipFirst?: string;
+  device?: string;
   threads?: string;
   name?: string;
   json?: boolean;
@@ -48,6 +53,21 @@ export function parseNumberOption(flag: string, text: string | undefined): numbe
   return value;
 }
 
+/** ["<|eot_id|>=####"] → { "<|eot_id|>": "####" }; "llama-3" is the paper's set. Throws ConfigError. */
+export function parseReplacements(texts: string[] | undefined): Record<string, string> | undefined {
+  if (texts === undefined) return undefined;
+  return Object.fromEntries(
+    texts.flatMap((text) => {
+      if (text === "llama-3") return Object.entries(LLAMA_3_BASE_REPLACEMENTS);
+      const at = text.lastIndexOf("=");
+      if (at > 0 && at < text.length - 1) return [[text.slice(0, at), text.slice(at + 1)]];
+      throw new ConfigError(`--base-token: expected TOKEN=OTHER or llama-3, got "${text}"`, {
+        hint: "such as --base-token '<|eot_id|>=####': the base reads #### where the text has <|eot_id|>",
+      });
+    }),
+  );
+}
+
 /** Command-line flags as a study configuration; undefined entries fall to the schema's defaults. */
 export function studyConfigInput(base: string, finetuned: string, options: CompareOptions): StudyConfigInput {
   const seed = parseNumberOption("--seed", options.seed);
@@ -58,9 +78,12 @@ export function studyConfigInput(base: string, finetuned: string, options: Compa
     layer: options.layer === undefined ? undefined : parseLayer(options.layer),
     seed,
     threads: parseNumberOption("--threads", options.threads),
+    device: options.device === undefined ? undefined : parseDevice(options.device),
     store: {
       dtype: options.dtype as "bf16" | "f32" | undefined,
       maxTokens: parseNumberOption("--max-tokens", options.maxTokens),
+      baseReplacements: parseReplacements(options.baseToken),
+      skipFirst: parseNumberOption("--skip-first", options.skipFirst),
     },
     dictionary: {
       name: options.name,
@@ -76,8 +99,8 @@ export function addCompareCommand(program: Command): void {
   program
     .command("compare")
     .description("compare a base model and its fine-tune over the same text, end to end")
-    .argument("<base>", "folder of the base model (Hugging Face checkpoint, Llama architecture)")
-    .argument("<finetuned>", "folder of the fine-tuned model")
+    .argument("<base>", "folder of the base model (Hugging Face checkpoint)")
+    .argument("<finetuned>", "folder of the fine-tuned model, or of a LoRA adapter over the base")
     .requiredOption("--data <file.jsonl>", 'one {"text": …} or {"messages": […]} a line')
     .option("--out <folder>", "study folder; run again to go on where it stopped", "study")
     .option(
@@ -95,7 +118,13 @@ export function addCompareCommand(program: Command): void {
     )
     .option("--dtype <bf16 | f32>", "how activations are stored (default: bf16)")
     .option("--max-tokens <n>", "longer documents are cut (default: 512)")
+    .option(
+      "--base-token <token=other...>",
+      "the base reads OTHER where the text has TOKEN; llama-3 stands for the paper's set",
+    )
+    .option("--skip-first <n>", "tokens at the start of each document that are read but not stored")
     .option("--threads <n>", "threads of the dense products (default: all cores)")
+    .option("--device <cpu | webgpu | cuda>", "where the models run (default: cpu)")
     .option("--json", "print the result as one JSON object on stdout")
     .action(async (base: string, finetuned: string, options: CompareOptions) => {
       const config = parseStudyConfig(studyConfigInput(base, finetuned, options), "command line");

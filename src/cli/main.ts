@@ -4,6 +4,7 @@
 
 import { Command, CommanderError } from "commander";
 import { packageVersion } from "../package-root.ts";
+import { addActivationsCommand } from "./activations.ts";
 import { addCompareCommand } from "./compare.ts";
 import { addDemoCommand } from "./demo.ts";
 import { addRunCommand } from "./run.ts";
@@ -26,6 +27,7 @@ export function createProgram(): Command {
   addCompareCommand(program);
   addRunCommand(program);
   addStageCommands(program);
+  addActivationsCommand(program);
   addVerifyCommand(program);
   for (const command of program.commands)
     command.exitOverride().showHelpAfterError(`(run \`tunediff ${command.name()} --help\`)`);

@@ -3,17 +3,24 @@
 //
 // Our own facts (site names, layers) sit in the safetensors header's metadata: the reference passes every key of
 // config.json on to a constructor that refuses unknown ones. Read leniently: old files of four tensors, torch.compile's
-// prefix, F16 or BF16 weights. Sites of different width have no place in this layout; foreign formats are not read here.
+// prefix, F16 or BF16 weights. Sites of different width have no place in that layout and get a tensor each, which only this
+// reader knows (site-tensors.ts); foreign formats are not read here.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { FormatError, MismatchError } from "../errors.ts";
+import { FormatError } from "../errors.ts";
 import { writeFileAtomic } from "../formats/atomic.ts";
-import { openSafetensors, type SafetensorsFile, writeSafetensors } from "../formats/safetensors.ts";
+import {
+  openSafetensors,
+  type SafetensorsFile,
+  type TensorToWrite,
+  writeSafetensors,
+} from "../formats/safetensors.ts";
 import type { Site } from "../store/store-contract.ts";
 import type { Dictionary, Normaliser } from "./dictionary.ts";
-import { rowsFromField, rowsToField } from "./field-layout.ts";
+import { siteOffsets } from "./latent-norms.ts";
 import { globalScale } from "./normaliser.ts";
+import { haveOneWidth, readVector, readWeight, vectorTensors, weightTensors } from "./site-tensors.ts";
 
 export const MODEL_FILE = "model.safetensors";
 export const CONFIG_FILE = "config.json";
@@ -27,20 +34,9 @@ const MAX_CONFIG_BYTES = 10 * 2 ** 20;
 /** Facts that the field's layout has no room for. Plain JSON. */
 export type DictionaryExtra = Record<string, unknown>;
 
-/** Throws MismatchError when the sites' widths differ: the field's tensors have one activation dimension. */
-export function requireEqualWidths(sites: readonly Site[]): number {
-  const [{ width }] = sites;
-  const other = sites.find((site) => site.width !== width);
-  if (other === undefined) return width;
-  throw new MismatchError(
-    `dictionary file: expected sites of one width, got ${width} (${sites[0].name}) and ${other.width} (${other.name})`,
-    { hint: "compare two models of the same width; other widths cannot be stored in this layout yet" },
-  );
-}
-
 /**
  * Writes model.safetensors and config.json into folder, each in one step, replacing older ones.
- * extra: kept in the safetensors metadata beside the sites. Throws MismatchError for sites of different width.
+ * extra: kept in the safetensors metadata beside the sites.
  */
 export async function saveDictionary(
   folder: string,
@@ -48,41 +44,35 @@ export async function saveDictionary(
   extra: DictionaryExtra = {},
 ): Promise<void> {
   const { sites, nLatents, normaliser } = dictionary;
-  const dModel = requireEqualWidths(sites);
-  const nSites = sites.length;
-  const perSite = [nSites, dModel];
-  const absent = new Float32Array(nSites * dModel).fill(Number.NaN);
-  const f32 = (name: string, shape: number[], data: Float32Array) => ({
+  const widths = sites.map(({ width }) => width);
+  const absent = new Float32Array(dictionary.width).fill(Number.NaN);
+  const f32 = (name: string, shape: number[], data: Float32Array): TensorToWrite => ({
     name,
-    dtype: "F32" as const,
+    dtype: "F32",
     shape,
     data,
   });
-  const tensors = [
+  const tensors: TensorToWrite[] = [
     f32("target_rms", [], Float32Array.of(normaliser?.targetRms ?? 1)),
-    f32("activation_mean", perSite, normaliser?.mean ?? absent),
-    f32("activation_std", perSite, normaliser?.std ?? absent),
-    f32("activation_global_scale", [nSites], normaliser?.scale ?? new Float32Array(nSites).fill(1)),
+    ...vectorTensors("activation_mean", normaliser?.mean ?? absent, widths),
+    ...vectorTensors("activation_std", normaliser?.std ?? absent, widths),
+    f32(
+      "activation_global_scale",
+      [sites.length],
+      normaliser?.scale ?? new Float32Array(sites.length).fill(1),
+    ),
     {
       name: "code_normalization_id",
-      dtype: "I64" as const,
+      dtype: "I64",
       shape: [],
       data: BigInt64Array.of(BigInt(CROSSCODER_NORMALISATION)),
     },
-    { name: "k", dtype: "I32" as const, shape: [], data: Int32Array.of(dictionary.k) },
+    { name: "k", dtype: "I32", shape: [], data: Int32Array.of(dictionary.k) },
     f32("threshold", [], Float32Array.of(dictionary.inferenceThreshold)),
-    f32(
-      "encoder.weight",
-      [nSites, dModel, nLatents],
-      rowsToField(dictionary.encoderWeight, { nSites, dModel, nLatents, latentsLast: true }),
-    ),
+    ...weightTensors("encoder.weight", dictionary.encoderWeight, { widths, nLatents, latentsLast: true }),
     f32("encoder.bias", [nLatents], dictionary.encoderBias),
-    f32("decoder.bias", perSite, dictionary.decoderBias),
-    f32(
-      "decoder.weight",
-      [nSites, nLatents, dModel],
-      rowsToField(dictionary.decoderWeight, { nSites, dModel, nLatents, latentsLast: false }),
-    ),
+    ...vectorTensors("decoder.bias", dictionary.decoderBias, widths),
+    ...weightTensors("decoder.weight", dictionary.decoderWeight, { widths, nLatents, latentsLast: false }),
   ];
   await writeSafetensors(join(folder, MODEL_FILE), tensors, {
     format: "pt",
@@ -90,17 +80,17 @@ export async function saveDictionary(
   });
   await writeFileAtomic(
     join(folder, CONFIG_FILE),
-    `${JSON.stringify(fieldConfig(dictionary, dModel), null, 2)}\n`,
+    `${JSON.stringify(fieldConfig(dictionary, haveOneWidth(widths) ? widths[0] : widths), null, 2)}\n`,
   );
 }
 
-/** Constructor arguments of the reference class, alphabetical as its mixin writes them. */
+/** Constructor arguments of the reference class, alphabetical as its mixin writes them. Two widths are a list, which it refuses. */
 function fieldConfig(
   { nLatents, sites, k, normaliser }: Dictionary,
-  dModel: number,
+  activationDim: number | number[],
 ): Record<string, unknown> {
   return {
-    activation_dim: dModel,
+    activation_dim: activationDim,
     activation_mean: null,
     activation_std: null,
     code_normalization: "crosscoder",
@@ -129,18 +119,8 @@ export async function loadDictionary(folder: string): Promise<Dictionary> {
   const file = await openSafetensors(path);
   try {
     const tensors = createTensorReader(file, path);
-    const shape = tensors.shape("encoder.weight");
-    if (shape === undefined || shape.length !== 3) {
-      throw new FormatError(
-        `${path}: expected a crosscoder with encoder.weight [sites, width, latents], got ${shape ? `[${shape}]` : "none"}`,
-        {
-          hint: tensors.shape("b_dec")
-            ? "this is a sparse autoencoder: only crosscoders are read so far"
-            : "check that this folder holds a dictionary",
-        },
-      );
-    }
-    const [nSites, dModel, nLatents] = shape;
+    const { sites, nLatents } = findSites(file, tensors, path);
+    const widths = sites.map(({ width }) => width);
     const normalisation = (await tensors.integer("code_normalization_id")) ?? CROSSCODER_NORMALISATION;
     if (normalisation !== CROSSCODER_NORMALISATION) {
       throw new FormatError(
@@ -150,30 +130,19 @@ export async function loadDictionary(folder: string): Promise<Dictionary> {
         },
       );
     }
-    tensors.expect("decoder.weight", [nSites, nLatents, dModel]);
     const k = (await tensors.integer("k")) ?? (await configuredK(folder));
     const threshold = await tensors.optional("threshold");
     return {
-      sites: sitesOf(file, { nSites, dModel, path }),
+      sites,
       nLatents,
-      width: nSites * dModel,
-      encoderWeight: rowsFromField(await tensors.floats("encoder.weight"), {
-        nSites,
-        dModel,
-        nLatents,
-        latentsLast: true,
-      }),
+      width: widths.reduce((sum, width) => sum + width, 0),
+      encoderWeight: await readWeight(tensors, "encoder.weight", { widths, nLatents, latentsLast: true }),
       encoderBias: await tensors.floats("encoder.bias", [nLatents]),
-      decoderWeight: rowsFromField(await tensors.floats("decoder.weight"), {
-        nSites,
-        dModel,
-        nLatents,
-        latentsLast: false,
-      }),
-      decoderBias: await tensors.floats("decoder.bias", [nSites, dModel]),
+      decoderWeight: await readWeight(tensors, "decoder.weight", { widths, nLatents, latentsLast: false }),
+      decoderBias: await readVector(tensors, "decoder.bias", widths),
       k: k ?? 0,
       inferenceThreshold: threshold?.[0] ?? (k === undefined ? 0 : -1),
-      normaliser: await readNormaliser(tensors, { nSites, dModel }),
+      normaliser: await readNormaliser(tensors, widths),
     };
   } finally {
     await file.close();
@@ -196,9 +165,12 @@ function createTensorReader(file: SafetensorsFile, path: string) {
       },
     );
   };
-  const floats = async (name: string, expected?: number[]): Promise<Float32Array> => {
-    if (expected !== undefined) expect(name, expected);
-    const values = await file.readFloat32(stored(name));
+  const withNaN = async (name: string, expected: number[]): Promise<Float32Array> => {
+    expect(name, expected);
+    return file.readFloat32(stored(name));
+  };
+  const floats = async (name: string, expected: number[]): Promise<Float32Array> => {
+    const values = await withNaN(name, expected);
     const bad = values.findIndex((value) => !Number.isFinite(value));
     if (bad >= 0) {
       throw new FormatError(
@@ -212,8 +184,9 @@ function createTensorReader(file: SafetensorsFile, path: string) {
   };
   return {
     shape,
-    expect,
     floats,
+    /** As floats, without looking at the numbers. */
+    withNaN,
     /** As stored, NaN allowed; undefined when absent. */
     optional: async (name: string): Promise<Float32Array | undefined> =>
       shape(name) === undefined ? undefined : file.readFloat32(stored(name)),
@@ -231,21 +204,25 @@ function createTensorReader(file: SafetensorsFile, path: string) {
   };
 }
 
+/** Undefined when the buffers are absent or the mean is NaN, which is how the reference says that there is none. */
 async function readNormaliser(
   tensors: TensorReader,
-  { nSites, dModel }: { nSites: number; dModel: number },
+  widths: readonly number[],
 ): Promise<Normaliser | undefined> {
-  const mean = await tensors.optional("activation_mean");
-  const std = await tensors.optional("activation_std");
-  if (mean === undefined || std === undefined || mean.some(Number.isNaN) || std.some(Number.isNaN))
-    return undefined;
-  tensors.expect("activation_mean", [nSites, dModel]);
-  tensors.expect("activation_std", [nSites, dModel]);
+  const buffer = async (name: string): Promise<Float32Array | undefined> => {
+    if (tensors.shape(name) === undefined && tensors.shape(`${name}.0`) === undefined) return undefined;
+    const values = await readVector({ floats: tensors.withNaN }, name, widths);
+    return values.some(Number.isNaN) ? undefined : values;
+  };
+  const mean = await buffer("activation_mean");
+  const std = await buffer("activation_std");
+  if (mean === undefined || std === undefined) return undefined;
   const targetRms = (await tensors.optional("target_rms"))?.[0] ?? 1;
   const stored = await tensors.optional("activation_global_scale");
-  const scale = Float32Array.from({ length: nSites }, (_, site) => {
+  const offsets = siteOffsets(widths.map((width) => ({ width })));
+  const scale = Float32Array.from(widths, (_, site) => {
     if (stored !== undefined) return stored[stored.length === 1 ? 0 : site];
-    const part = std.subarray(site * dModel, (site + 1) * dModel);
+    const part = std.subarray(offsets[site], offsets[site + 1]);
     return globalScale(
       targetRms,
       part.reduce((sum, value) => sum + value * value, 0),
@@ -274,8 +251,40 @@ async function configuredK(folder: string): Promise<number | undefined> {
   }
 }
 
+/** Sites and size: from a stacked encoder.weight as the field writes it, or from one tensor a site as we do. */
+function findSites(
+  file: SafetensorsFile,
+  tensors: TensorReader,
+  path: string,
+): { sites: Site[]; nLatents: number } {
+  const stacked = tensors.shape("encoder.weight");
+  if (stacked?.length === 3) {
+    const [nSites, dModel, nLatents] = stacked;
+    return { sites: sitesOfOneWidth(file, { nSites, dModel, path }), nLatents };
+  }
+  const first = tensors.shape("encoder.weight.0");
+  if (first === undefined) {
+    throw new FormatError(
+      `${path}: expected a crosscoder with encoder.weight [sites, width, latents], got ${stacked ? `[${stacked}]` : "none"}`,
+      {
+        hint: tensors.shape("b_dec")
+          ? "this is a sparse autoencoder: only crosscoders are read so far"
+          : "check that this folder holds a dictionary",
+      },
+    );
+  }
+  const sites = parseOwnSites(file.metadata.get(METADATA_KEY));
+  if (sites === undefined || sites.length < 2 || haveOneWidth(sites.map(({ width }) => width))) {
+    throw new FormatError(
+      `${path}: expected sites of different width in the metadata beside encoder.weight.0, got ${sites ? JSON.stringify(sites).slice(0, 200) : "none"}`,
+      { hint: "the file lost its metadata when it was saved again: use the one that tunediff wrote" },
+    );
+  }
+  return { sites, nLatents: first[1] };
+}
+
 /** Sites from our metadata when they fit the tensors, else the field's convention: base first, fine-tune second. */
-function sitesOf(
+function sitesOfOneWidth(
   file: SafetensorsFile,
   { nSites, dModel, path }: { nSites: number; dModel: number; path: string },
 ): Site[] {

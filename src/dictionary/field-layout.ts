@@ -1,50 +1,41 @@
-// Between our weight rows [nLatents, nSites · dModel] and the field's tensors, one block a site.
+// Between our weight rows [nLatents, width] and the field's tensors: one site's block at a time.
 //
-// encoder.weight is [nSites, dModel, nLatents] (latentsLast), decoder.weight [nSites, nLatents, dModel].
+// A site's block is [dModel, nLatents] in encoder.weight (latentsLast) and [nLatents, dModel] in decoder.weight. The field
+// stacks the blocks of sites of one width into one tensor; sites of different width keep a tensor each.
 
-export interface FieldShape {
-  nSites: number;
+export interface SiteBlock {
+  /** Columns of our rows: the sites' widths together. */
+  width: number;
+  /** First column of this site. */
+  from: number;
+  /** Its width. */
   dModel: number;
   nLatents: number;
   /** true: the encoder's axes; false: the decoder's. */
   latentsLast: boolean;
 }
 
-/** Index in the field's tensor of our element (latent, site, i), as base + i · stride. */
-function place(
-  { dModel, nLatents, latentsLast }: FieldShape,
-  site: number,
-  latent: number,
-): [number, number] {
-  return latentsLast
-    ? [site * dModel * nLatents + latent, nLatents]
-    : [(site * nLatents + latent) * dModel, 1];
+/** Index in the block of our element (latent, i), as base + i · stride. */
+function place({ dModel, nLatents, latentsLast }: SiteBlock, latent: number): [number, number] {
+  return latentsLast ? [latent, nLatents] : [latent * dModel, 1];
 }
 
-/** rows [nLatents, nSites · dModel] f32 → a fresh array in the field's order. */
-export function rowsToField(rows: Float32Array, shape: FieldShape): Float32Array {
-  const { nSites, dModel, nLatents } = shape;
-  const field = new Float32Array(rows.length);
-  for (let site = 0; site < nSites; site += 1) {
-    for (let latent = 0; latent < nLatents; latent += 1) {
-      const [base, stride] = place(shape, site, latent);
-      const start = (latent * nSites + site) * dModel;
-      for (let i = 0; i < dModel; i += 1) field[base + i * stride] = rows[start + i];
-    }
+/** Columns of one site of rows [nLatents, width] f32 → target [nLatents · dModel] in the field's order. */
+export function rowsToBlock(rows: Float32Array, target: Float32Array, block: SiteBlock): void {
+  const { width, from, dModel, nLatents } = block;
+  for (let latent = 0; latent < nLatents; latent += 1) {
+    const [base, stride] = place(block, latent);
+    const start = latent * width + from;
+    for (let i = 0; i < dModel; i += 1) target[base + i * stride] = rows[start + i];
   }
-  return field;
 }
 
-/** The inverse: a tensor in the field's order → fresh rows [nLatents, nSites · dModel]. */
-export function rowsFromField(field: Float32Array, shape: FieldShape): Float32Array {
-  const { nSites, dModel, nLatents } = shape;
-  const rows = new Float32Array(field.length);
-  for (let site = 0; site < nSites; site += 1) {
-    for (let latent = 0; latent < nLatents; latent += 1) {
-      const [base, stride] = place(shape, site, latent);
-      const start = (latent * nSites + site) * dModel;
-      for (let i = 0; i < dModel; i += 1) rows[start + i] = field[base + i * stride];
-    }
+/** The inverse: a site's block in the field's order → its columns of target [nLatents, width]. */
+export function rowsFromBlock(source: Float32Array, target: Float32Array, block: SiteBlock): void {
+  const { width, from, dModel, nLatents } = block;
+  for (let latent = 0; latent < nLatents; latent += 1) {
+    const [base, stride] = place(block, latent);
+    const start = latent * width + from;
+    for (let i = 0; i < dModel; i += 1) target[start + i] = source[base + i * stride];
   }
-  return rows;
 }

@@ -1,7 +1,8 @@
 // ONNX files from plain objects: the small part of the ONNX schema that our graphs use, written by protobufjs.
 //
 // Field numbers from onnx.proto (ONNX 1.19, Apache-2.0). Not a reader, not a checker: onnxruntime checks a graph when
-// it loads it. Initializers are embedded as raw_data, so a graph with its weights must stay below 2 GiB.
+// it loads it. Initializers are embedded as raw_data and are for small constants: a protobuf ends at 2 GiB. Weights are fed
+// as inputs, or named as external data that the caller hands to onnxruntime beside the model.
 
 import protobuf from "protobufjs";
 
@@ -42,6 +43,15 @@ export interface OnnxInitializer {
   data: Float32Array | Int32Array | BigInt64Array | Uint8Array | Uint16Array;
 }
 
+/** An initializer whose bytes stand outside the protobuf: the whole of the array that is handed over as `location`. */
+export interface OnnxExternalInitializer {
+  name: string;
+  dtype: OnnxDtype;
+  shape: number[];
+  location: string;
+  nBytes: number;
+}
+
 export interface OnnxValue {
   name: string;
   dtype: OnnxDtype;
@@ -53,6 +63,7 @@ export interface OnnxGraph {
   name: string;
   nodes: OnnxNode[];
   initializers: OnnxInitializer[];
+  externalInitializers?: OnnxExternalInitializer[];
   inputs: OnnxValue[];
   outputs: OnnxValue[];
 }
@@ -104,7 +115,12 @@ const root = protobuf.Root.fromJSON({
         dataType: { id: 2, type: "int32" },
         name: { id: 8, type: "string" },
         rawData: { id: 9, type: "bytes" },
+        externalData: { rule: "repeated", id: 13, type: "StringStringEntryProto" },
+        dataLocation: { id: 14, type: "int32" },
       },
+    },
+    StringStringEntryProto: {
+      fields: { key: { id: 1, type: "string" }, value: { id: 2, type: "string" } },
     },
     ValueInfoProto: { fields: { name: { id: 1, type: "string" }, type: { id: 2, type: "TypeProto" } } },
     TypeProto: { fields: { tensorType: { id: 1, type: "TensorTypeProto" } } },
@@ -133,6 +149,15 @@ function valueProto({ name, dtype, shape }: OnnxValue): Record<string, unknown> 
   return { name, type: { tensorType: { elemType: ONNX_DTYPES[dtype], shape: { dim } } } };
 }
 
+function externalProto({ name, dtype, shape, location, nBytes }: OnnxExternalInitializer): object {
+  const externalData = [
+    { key: "location", value: location },
+    { key: "offset", value: "0" },
+    { key: "length", value: String(nBytes) },
+  ];
+  return { name, dims: shape, dataType: ONNX_DTYPES[dtype], externalData, dataLocation: 1 };
+}
+
 /** A serialized ONNX ModelProto, opset 23 plus com.microsoft 1, ready for onnxruntime's InferenceSession.create. */
 export function encodeOnnxModel(graph: OnnxGraph): Uint8Array {
   const message = ModelProto.create({
@@ -152,12 +177,15 @@ export function encodeOnnxModel(graph: OnnxGraph): Uint8Array {
         domain: node.domain ?? "",
         attribute: Object.entries(node.attributes ?? {}).map(([name, value]) => attributeProto(name, value)),
       })),
-      initializer: graph.initializers.map(({ name, dtype, shape, data }) => ({
-        name,
-        dims: shape,
-        dataType: ONNX_DTYPES[dtype],
-        rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
-      })),
+      initializer: [
+        ...graph.initializers.map(({ name, dtype, shape, data }) => ({
+          name,
+          dims: shape,
+          dataType: ONNX_DTYPES[dtype],
+          rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+        })),
+        ...(graph.externalInitializers ?? []).map(externalProto),
+      ],
       input: graph.inputs.map(valueProto),
       output: graph.outputs.map(valueProto),
     },

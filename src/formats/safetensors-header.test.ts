@@ -12,13 +12,16 @@ import {
 interface Case {
   name: string;
   ours: "accept" | "reject";
+  /** "accept" or the variant of the reference's error. */
   reference: string;
+  /** Why we refuse what the reference accepts. */
+  why?: string;
   file: string;
 }
 
-// Made by golden/make_safetensors_cases.py with the reference library.
+// Made by test/golden/formats/make_cases.py with the reference library.
 const cases: Case[] = JSON.parse(
-  readFileSync(new URL("./golden/safetensors-cases.json", import.meta.url), "utf8"),
+  readFileSync(new URL("../../test/golden/formats/safetensors-cases.json", import.meta.url), "utf8"),
 ).cases;
 
 const parse = (text: string, dataBytes: number): SafetensorsHeader =>
@@ -30,14 +33,34 @@ test("we accept nothing that the reference refuses, in all recorded cases", () =
   expect(cases.length).toBeGreaterThanOrEqual(200);
 });
 
-test("what we refuse beyond the reference is exactly the documented list", () => {
+test("the cases reach every error that the reference gives to bytes", () => {
+  expect([...new Set(cases.map(({ reference }) => reference))].sort()).toEqual([
+    "HeaderTooLarge",
+    "HeaderTooSmall",
+    "InvalidHeader",
+    "InvalidHeaderDeserialization",
+    "InvalidHeaderLength",
+    "InvalidOffset",
+    "MetadataIncompleteBuffer",
+    "MisalignedSlice",
+    "TensorInvalidInfo",
+    "ValidationOverflow",
+    "accept",
+  ]);
+});
+
+test("what we refuse beyond the reference is exactly this list, each with its reason", () => {
   const stricter = cases.filter(({ ours, reference }) => ours === "reject" && reference === "accept");
+  expect(cases.filter(({ why }) => why !== undefined && why !== "")).toEqual(stricter);
   expect(stricter.map(({ name }) => name).sort()).toEqual(
     [
       "2^48 + 1 times zero",
       "DEL in a name",
+      "duplicate key inside an unknown field",
       "duplicate metadata key",
+      "duplicate metadata key by escape",
       "duplicate name by escape",
+      "duplicate name, empty tensors",
       "duplicate name, last one valid",
       "duplicate name, same range",
       "duplicate unknown field",
@@ -45,11 +68,16 @@ test("what we refuse beyond the reference is exactly the documented list", () =>
       "empty name",
       "escaped NUL name",
       "escaped newline in a name",
+      "escaped tab in a name",
+      "escaped unit separator in a name",
       "metadata is null",
       "rank 17",
       "rank 70",
       "tensor entry is an array",
+      "three of one name",
       "unknown field: depth 5",
+      "unknown field: object of depth 5",
+      "zero first, huge dimension last",
       "zero first, huge second",
     ].sort(),
   );

@@ -14,7 +14,9 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const golden: {
   written: string;
   cases: { name: string; ours: string; reference: string; file: string }[];
-} = JSON.parse(readFileSync(new URL("./golden/safetensors-cases.json", import.meta.url), "utf8"));
+} = JSON.parse(
+  readFileSync(new URL("../../test/golden/formats/safetensors-cases.json", import.meta.url), "utf8"),
+);
 
 async function refusal(path: string): Promise<TunediffError> {
   try {

@@ -59,6 +59,29 @@ test("rows are the documents' tokens one after another, with names turned into i
   });
 });
 
+test("skipped tokens give no rows, keep the others' positions, and are kept apart for both models", () => {
+  const built = buildRows([
+    { ...documentOf("a", "x", ["none", "user-open-0", "none"]), nSkipped: 2 },
+    { ...documentOf("nothing left", "x", ["none", "none"]), nSkipped: 2 },
+    { ...documentOf("b", "x", ["user-open-0", "none"]), nSkipped: 0 },
+  ]);
+  expect(built.documents.map(({ id, index, rowStart, rowEnd }) => [id, index, rowStart, rowEnd])).toEqual([
+    ["a", 0, 0, 1],
+    ["b", 1, 1, 3],
+  ]);
+  expect([...built.rows.position]).toEqual([2, 0, 1]);
+  expect([...built.rows.tokenBase]).toEqual([12, 10, 11]);
+  expect([...built.rows.charStart]).toEqual([2, 0, 1]);
+  expect(built.rows.slot[0]).toBe(built.slots.indexOf("none"));
+  expect(built.skipped.map(({ base, finetuned }) => [[...base], [...finetuned]])).toEqual([
+    [
+      [10, 11],
+      [20, 21],
+    ],
+    [[], []],
+  ]);
+});
+
 test("more datasets than a byte can name are refused", () => {
   const many = Array.from({ length: 257 }, (_, i) => documentOf(String(i), `set-${i}`, ["none"]));
   expect(() => buildRows(many)).toThrow(/dataset "set-256": expected at most 256/);

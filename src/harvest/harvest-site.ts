@@ -4,7 +4,9 @@
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { throwIfInterrupted } from "../errors.ts";
+import { batchClass } from "../lm/batch.ts";
 import type { Checkpoint } from "../lm/checkpoint.ts";
+import type { ExecutionDevice } from "../lm/device.ts";
 import { createPrefix, type Prefix } from "../lm/runner.ts";
 import type { ReportProgress } from "../progress.ts";
 import type { DocumentRecord } from "../store/rows.ts";
@@ -19,9 +21,15 @@ export interface HarvestSiteOptions {
   /** Ids fed to this model, [nRows] u32. */
   tokens: Uint32Array;
   documents: DocumentRecord[];
+  /** Ids that this model reads before the first row of each document, by document index; default: none. */
+  skipped?: Uint32Array[] | undefined;
   /** Padded tokens a forward. */
   batchTokens: number;
   threads?: number | undefined;
+  /** Default: cpu. */
+  device?: ExecutionDevice | undefined;
+  /** Called once, when the model is in memory. */
+  onLoaded?: (() => void) | undefined;
   reportProgress?: ReportProgress | undefined;
   signal?: AbortSignal | undefined;
 }
@@ -38,31 +46,43 @@ function overlap(document: DocumentRecord, rowStart: number, rowEnd: number): { 
   return { from: Math.max(document.rowStart, rowStart), to: Math.min(document.rowEnd, rowEnd) };
 }
 
-/** Right-padded ids of some documents. The first is the longest. */
-function padTokens(batch: DocumentRecord[], tokens: Uint32Array) {
-  const length = batch[0].rowEnd - batch[0].rowStart;
+const NOTHING = new Uint32Array(0);
+
+/** Right-padded ids of some documents, each after what is skipped of it. */
+function padTokens(batch: DocumentRecord[], { tokens, skipped }: ShardWork) {
+  const sequences = batch.map(({ index, rowStart, rowEnd }) => ({
+    before: skipped?.[index] ?? NOTHING,
+    rows: tokens.subarray(rowStart, rowEnd),
+  }));
+  const lengths = Int32Array.from(sequences, ({ before, rows }) => before.length + rows.length);
+  const length = Math.max(...lengths);
   const tokenIds = new Uint32Array(batch.length * length);
-  const lengths = new Int32Array(batch.length);
-  for (const [i, { rowStart, rowEnd }] of batch.entries()) {
-    tokenIds.set(tokens.subarray(rowStart, rowEnd), i * length);
-    lengths[i] = rowEnd - rowStart;
+  for (const [i, { before, rows }] of sequences.entries()) {
+    tokenIds.set(before, i * length);
+    tokenIds.set(rows, i * length + before.length);
   }
   return { tokenIds, lengths, batch: batch.length, length };
 }
 
 /** Residuals of rows [rowStart, rowEnd): [row, width] f32. */
 async function computeShard(work: ShardWork): Promise<Float32Array> {
-  const { site, prefix, tokens, documents, batchTokens, rowStart, rowEnd, reportRows, signal } = work;
+  const { site, prefix, checkpoint, documents, skipped, batchTokens, rowStart, rowEnd, reportRows, signal } =
+    work;
   const { width } = site;
   const shard = new Float32Array((rowEnd - rowStart) * width);
-  for (const batch of planBatches(documentsInRange(documents, rowStart, rowEnd), batchTokens)) {
+  const classOf = (length: number): number => batchClass(checkpoint.architecture, length);
+  const lengthOf = (document: DocumentRecord): number =>
+    document.rowEnd - document.rowStart + (skipped?.[document.index]?.length ?? 0);
+  const inRange = documentsInRange(documents, rowStart, rowEnd);
+  for (const batch of planBatches(inRange, { batchTokens, lengthOf, classOf })) {
     throwIfInterrupted(signal);
-    const padded = padTokens(batch, tokens);
+    const padded = padTokens(batch, work);
     const [residual] = await prefix.run(padded);
     let nRows = 0;
     for (const [i, document] of batch.entries()) {
       const { from, to } = overlap(document, rowStart, rowEnd);
-      const source = (i * padded.length + from - document.rowStart) * width;
+      const nBefore = skipped?.[document.index]?.length ?? 0;
+      const source = (i * padded.length + nBefore + from - document.rowStart) * width;
       shard.set(residual.subarray(source, source + (to - from) * width), (from - rowStart) * width);
       nRows += to - from;
     }
@@ -75,7 +95,7 @@ async function computeShard(work: ShardWork): Promise<Float32Array> {
 
 /** Throws InterruptedError between batches; shards written before stay committed. */
 export async function harvestSite(options: HarvestSiteOptions): Promise<void> {
-  const { site, checkpoint, writer, tokens, threads, reportProgress, signal } = options;
+  const { site, checkpoint, writer, tokens, threads, device, reportProgress, signal } = options;
   const shards = Array.from({ length: writer.nShards }, (_, i) => i);
   const missing = shards.filter((i) => !writer.hasShard(site.name, i));
   const sizeOf = (i: number): number => writer.shardRange(i).rowEnd - writer.shardRange(i).rowStart;
@@ -89,7 +109,9 @@ export async function harvestSite(options: HarvestSiteOptions): Promise<void> {
   const prefix = await createPrefix(checkpoint, {
     layers: [site.layer],
     ...(threads === undefined ? {} : { threads }),
+    ...(device === undefined ? {} : { device }),
   });
+  options.onLoaded?.();
   try {
     for (const i of missing) {
       throwIfInterrupted(signal);

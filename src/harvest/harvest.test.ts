@@ -110,6 +110,27 @@ test("rows say what was read, and activations are those of every document run al
   await store.close();
 });
 
+test("skipped tokens are read but not stored: the other rows are those of a whole harvest", async () => {
+  const whole = options();
+  await harvest(whole);
+  const skipping = options({ skipFirst: 3 });
+  await harvest(skipping);
+  const [all, rest] = [await openStore(whole.storeFolder), await openStore(skipping.storeFolder)];
+  const kept = all.documents.filter(({ rowStart, rowEnd }) => rowEnd - rowStart > 3);
+  expect(rest.documents.map(({ id }) => id)).toEqual(kept.map(({ id }) => id));
+  expect(kept.length).toBeGreaterThan(5);
+  for (const [i, { rowStart, rowEnd }] of kept.entries()) {
+    const document = rest.documents[i];
+    expect(document.rowEnd - document.rowStart).toBe(rowEnd - rowStart - 3);
+    expect(rest.rows.position[document.rowStart]).toBe(3);
+    const stored = await rest.read(document.rowStart, document.rowEnd);
+    // f32 sums of at most 48 terms in another blocking, through two layers.
+    expect(worstRowError(stored, await all.read(rowStart + 3, rowEnd), 80)).toBeLessThan(1e-5);
+  }
+  await all.close();
+  await rest.close();
+});
+
 test("a harvest stopped between shards and run again writes the bytes of one that never stopped", async () => {
   const whole = options();
   await harvest(whole);
@@ -221,5 +242,16 @@ test("a folder without its chat template falls back to the base's", async () => 
   const { warnings } = await harvest(options({ finetuned: bare }));
   expect(warnings).toEqual([expect.stringContaining("so the base's is used")]);
   writeFileSync(join(bare, "chat_template.jinja"), "{{ messages[0].content }}");
-  await expect(harvest(options({ finetuned: bare }))).rejects.toThrow(/document d1: .*dropped or cut/);
+  const dropping = await harvest(options({ finetuned: bare }));
+  expect(dropping.counts.droppedMessages).toBe(dropping.counts.chatsWithoutBos);
+  expect(dropping.warnings).toContainEqual(expect.stringContaining("the chat template writes nothing"));
+  writeFileSync(
+    join(bare, "chat_template.jinja"),
+    "{{ messages[0].content | length }}{{ messages[0].content }}",
+  );
+  const refusing = await harvest(options({ finetuned: bare }));
+  expect(refusing.counts.refused).toBe(dropping.counts.chatsWithoutBos);
+  expect(refusing.warnings).toContainEqual(
+    expect.stringMatching(/chats left out.*d1: .*messages\[0\] \(user\)/),
+  );
 });

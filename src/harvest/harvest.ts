@@ -7,15 +7,19 @@
 
 import { ConfigError, FormatError, throwIfInterrupted } from "../errors.ts";
 import { canonicalJson } from "../formats/canonical-json.ts";
-import { type Checkpoint, openCheckpoint } from "../lm/checkpoint.ts";
+import { openModel } from "../lm/adapter.ts";
+import { openCheckpoint } from "../lm/checkpoint.ts";
+import type { ExecutionDevice } from "../lm/device.ts";
 import type { ReportProgress } from "../progress.ts";
 import { isCommitted, readStoreManifest } from "../store/store.ts";
 import type { ModelSide, StoreDtype, StoreManifest } from "../store/store-contract.ts";
 import { createStoreWriter } from "../store/store-writer.ts";
+import { checkUsedIds } from "../text/check-pair.ts";
 import type { InputDocument, TokenizedDocument } from "../text/document.ts";
 import {
   createDocumentTokenizer,
   DEFAULT_MAX_TOKENS,
+  type Refusal,
   type TokenizeCounts,
 } from "../text/tokenize-document.ts";
 import { type BuiltRows, buildRows } from "./build-rows.ts";
@@ -23,6 +27,7 @@ import { type CollectedDocuments, collectDocuments } from "./collect-documents.t
 import { describeCounts, describeSplits } from "./describe-warnings.ts";
 import { type HarvestCounts, readHarvestRecord, writeHarvestRecord } from "./harvest-record.ts";
 import { harvestSite } from "./harvest-site.ts";
+import { inspectPair } from "./inspect-pair.ts";
 import { openPair, type Pair, SIDES } from "./open-pair.ts";
 
 export interface HarvestOptions {
@@ -31,8 +36,12 @@ export interface HarvestOptions {
   finetuned: string;
   /** Read once, to the end. */
   documents: AsyncIterable<InputDocument> | Iterable<InputDocument>;
-  /** 0-based; residuals after this block. */
-  layer: number | Record<ModelSide, number>;
+  /** 0-based; residuals after this block. One number for both, or one each; default: the middle block of each. */
+  layer?: number | Record<ModelSide, number> | undefined;
+  /** Tokens, by their strings, that the base reads as others: from → to. Default: none. */
+  baseReplacements?: Readonly<Record<string, string>> | undefined;
+  /** Tokens at the start of each document that the models read but that are not stored, default 0. */
+  skipFirst?: number | undefined;
   storeFolder: string;
   storeName: string;
   /** Default bf16. */
@@ -43,6 +52,8 @@ export interface HarvestOptions {
   maxTokens?: number;
   /** Default: all cores. */
   threads?: number | undefined;
+  /** Default: cpu. */
+  device?: ExecutionDevice | undefined;
   /** Default: at most 32,768 rows and 64 MiB. */
   rowsPerShard?: number;
   /** Further facts that must be equal for a store to be reused. */
@@ -61,6 +72,8 @@ export interface HarvestResult {
 const DEFAULT_BATCH_TOKENS = 1024;
 const DEFAULT_DTYPE: StoreDtype = "bf16";
 const TOKENIZE_BATCH_DOCUMENTS = 256;
+/** Raised whenever the same chat would give other rows, so that a store of the older kind is not gone on with. */
+const TEXT_FORMAT = 2;
 
 /** What must be equal for rows and shards to be the same bytes (threads and batch size are left out: last-bit only). */
 function buildIdentity(options: HarvestOptions, pair: Pair, facts: { dataHash: string; maxTokens: number }) {
@@ -76,6 +89,9 @@ function buildIdentity(options: HarvestOptions, pair: Pair, facts: { dataHash: s
       template: template?.hash ?? null,
       documents: facts.dataHash,
       maxTokens: facts.maxTokens,
+      textFormat: TEXT_FORMAT,
+      baseReplacements: [...pair.baseReplacements],
+      skipFirst: options.skipFirst ?? 0,
       dtype: options.dtype ?? DEFAULT_DTYPE,
     },
   };
@@ -95,11 +111,20 @@ async function findFinished(
 
 async function tokenizeAll(
   { documents }: CollectedDocuments,
-  options: { pair: Pair; maxTokens: number } & Pick<HarvestOptions, "reportProgress" | "signal">,
-): Promise<{ tokenized: TokenizedDocument[]; counts: TokenizeCounts }> {
-  const { pair, maxTokens, reportProgress, signal } = options;
+  options: { pair: Pair; maxTokens: number } & Pick<
+    HarvestOptions,
+    "skipFirst" | "reportProgress" | "signal"
+  >,
+): Promise<{ tokenized: TokenizedDocument[]; counts: TokenizeCounts; refusals: Refusal[] }> {
+  const { pair, maxTokens, skipFirst = 0, reportProgress, signal } = options;
   const { tokenizer, template } = pair;
-  const { tokenize, counts } = createDocumentTokenizer({ tokenizer, template, maxTokens });
+  const { tokenize, counts, refusals } = createDocumentTokenizer({
+    tokenizer,
+    template,
+    maxTokens,
+    baseReplacements: pair.baseReplacements,
+    skipFirst,
+  });
   const tokenized: TokenizedDocument[] = [];
   for (let at = 0; at < documents.length; at += TOKENIZE_BATCH_DOCUMENTS) {
     throwIfInterrupted(signal);
@@ -107,7 +132,7 @@ async function tokenizeAll(
     const done = Math.min(documents.length, at + TOKENIZE_BATCH_DOCUMENTS);
     reportProgress?.({ stage: "tokenize", done, total: documents.length, unit: "documents" });
   }
-  return { tokenized, counts };
+  return { tokenized, counts, refusals };
 }
 
 /**
@@ -121,11 +146,13 @@ export async function harvest(options: HarvestOptions): Promise<HarvestResult> {
   if (!Number.isInteger(batchTokens) || batchTokens < 1) {
     throw new ConfigError(`batchTokens: expected a whole number above 0, got ${batchTokens}`);
   }
+  const inspected = await inspectPair(options);
   const base = await openCheckpoint(options.base);
   try {
-    const finetuned = await openCheckpoint(options.finetuned);
+    const finetuned = await openModel(options.finetuned, { base: options.base });
     try {
-      return await harvestPair({ ...options, batchTokens }, { base, finetuned });
+      const pair = await openPair(options, { base, finetuned }, inspected);
+      return await harvestPair({ ...options, batchTokens }, pair);
     } finally {
       await finetuned.close();
     }
@@ -136,44 +163,62 @@ export async function harvest(options: HarvestOptions): Promise<HarvestResult> {
 
 async function harvestPair(
   options: HarvestOptions & { batchTokens: number },
-  checkpoints: Record<ModelSide, Checkpoint>,
+  pair: Pair,
 ): Promise<HarvestResult> {
-  const { storeFolder, reportProgress, signal } = options;
-  const pair = await openPair(options, checkpoints);
+  const { storeFolder } = options;
+  const { checkpoints } = pair;
   const wanted = options.maxTokens ?? DEFAULT_MAX_TOKENS;
   const maxTokens = Math.min(wanted, ...SIDES.map((side) => checkpoints[side].config.maxPositions));
-  const collected = await collectDocuments(options.documents, signal);
+  const collected = await collectDocuments(options.documents, options.signal);
   const identity = buildIdentity(options, pair, { dataHash: collected.hash, maxTokens });
   const finished = await findFinished(storeFolder, identity);
   if (finished !== undefined) return finished;
 
-  const { tokenized, counts: tokenizeCounts } = await tokenizeAll(collected, {
-    pair,
-    maxTokens,
-    reportProgress,
-    signal,
-  });
+  const {
+    tokenized,
+    counts: tokenizeCounts,
+    refusals,
+  } = await tokenizeAll(collected, { ...options, pair, maxTokens });
   const built = buildRows(tokenized);
   const { nRows } = built.rows;
+  if (nRows === 0 && refusals.length > 0) {
+    throw new FormatError(
+      `documents: expected at least one that the chat template accepts, got ${tokenizeCounts.refused} refused; ${refusals[0].id}: ${refusals[0].reason}`,
+      { hint: "use a chat template for these messages, or give plain text" },
+    );
+  }
   if (nRows === 0) {
     throw new FormatError(
       `documents: expected at least one token, got none in ${tokenizeCounts.empty} documents`,
       { hint: "the tokenizer drops everything in them: check the data file" },
     );
   }
+  checkIds(built, pair);
   const { manifest, warnings } = await writeStore(options, { pair, built, identity });
   const counts = { ...tokenizeCounts, duplicates: collected.nDuplicates, rows: nRows };
   const record = {
     counts,
     warnings: [
       ...pair.warnings,
-      ...describeCounts(counts, { maxTokens, isOfModels: maxTokens < wanted }),
+      ...describeCounts(counts, { maxTokens, isOfModels: maxTokens < wanted }, refusals),
       ...describeSplits(manifest),
       ...warnings,
     ],
   };
   await writeHarvestRecord(storeFolder, record);
   return { manifest, ...record };
+}
+
+/** Every id has an embedding row in the model that reads it. Throws MismatchError naming document and position. */
+function checkIds({ rows, documents }: BuiltRows, { checkpoints }: Pair): void {
+  for (const side of SIDES) {
+    const { folder, config } = checkpoints[side];
+    checkUsedIds(side === "base" ? rows.tokenBase : rows.tokenFinetuned, {
+      side,
+      member: { folder, vocabSize: config.vocabSize },
+      place: (row) => `document ${documents[rows.document[row]].id}, position ${rows.position[row]}`,
+    });
+  }
 }
 
 /** Rows, then every missing shard of one model after the other, then the manifest. */
@@ -183,7 +228,7 @@ async function writeStore(
 ): Promise<{ manifest: StoreManifest; warnings: string[] }> {
   const { storeFolder, storeName, dtype = DEFAULT_DTYPE, rowsPerShard } = options;
   const { tokenizer, sites, checkpoints } = pair;
-  const { rows, documents } = built;
+  const { rows, documents, skipped } = built;
   const writer = await createStoreWriter({
     ...built,
     folder: storeFolder,
@@ -202,6 +247,7 @@ async function writeStore(
         documents,
         checkpoint: checkpoints[site.model],
         tokens: site.model === "base" ? rows.tokenBase : rows.tokenFinetuned,
+        skipped: skipped.map((ids) => ids[site.model]),
       });
     }
     return { manifest: await writer.finish(), warnings: writer.warnings };

@@ -1,51 +1,36 @@
-// The two models of a harvest, opened and checked against each other. Weights stay on disk.
+// The two models of a harvest, opened after their small files were checked against each other. Weights stay on disk.
 
 import type { Checkpoint } from "../lm/checkpoint.ts";
 import type { ModelSide, Site } from "../store/store-contract.ts";
-import { type ChatTemplate, loadChatTemplate } from "../text/chat-template.ts";
-import { checkPair } from "../text/check-pair.ts";
-import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
+import type { ChatTemplate } from "../text/chat-template.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import { type InspectedPair, inspectPair, type PairQuestion } from "./inspect-pair.ts";
 
 export const SIDES: readonly ModelSide[] = ["base", "finetuned"];
 
 export interface Pair {
   checkpoints: Record<ModelSide, Checkpoint>;
+  /** Base first; each has its own layer and width. */
   sites: Site[];
-  /** The finetuned side's; equal to the base's in everything that decides ids. */
+  /** Cuts the text for both. */
   tokenizer: Tokenizer;
   template: ChatTemplate | undefined;
+  /** Ids replaced before the base reads them: from → to. */
+  baseReplacements: ReadonlyMap<number, number>;
   warnings: string[];
 }
 
-/** Loads tokenizers and templates beside the opened checkpoints. Throws what checkPair and the loaders throw. */
+/** inspected: what inspectPair said of this question; asked here when it is not given. Throws what inspectPair throws. */
 export async function openPair(
-  options: { base: string; finetuned: string; layer: number | Record<ModelSide, number> },
+  question: PairQuestion,
   checkpoints: Record<ModelSide, Checkpoint>,
+  inspected?: InspectedPair,
 ): Promise<Pair> {
-  const layer =
-    typeof options.layer === "number" ? { base: options.layer, finetuned: options.layer } : options.layer;
-  const tokenizers = {
-    base: await loadTokenizer(options.base),
-    finetuned: await loadTokenizer(options.finetuned),
-  };
-  const templates = {
-    base: await loadChatTemplate(options.base, tokenizers.finetuned.namedTokens),
-    finetuned: await loadChatTemplate(options.finetuned, tokenizers.finetuned.namedTokens),
-  };
-  const member = (side: ModelSide) => {
-    const { modelType, nLayers, dModel, vocabSize } = checkpoints[side].config;
-    return {
-      folder: options[side],
-      modelType,
-      nLayers,
-      dModel,
-      vocabSize,
-      layer: layer[side],
-      tokenizer: tokenizers[side],
-      templateHash: templates[side]?.hash,
-    };
-  };
-  const pairWarnings = await checkPair({ base: member("base"), finetuned: member("finetuned") });
+  const { layer, tokenizer, template, baseReplacements, warnings, members } =
+    inspected ?? (await inspectPair(question));
+  const { base, finetuned } = checkpoints;
+  const isNull = base.hash === finetuned.hash && members.finetuned.adapter === undefined;
+  const sameWeights = `${question.base} and ${question.finetuned} hold the same weights: a null pair, in which every claim is false`;
   return {
     checkpoints,
     sites: SIDES.map((model) => ({
@@ -54,8 +39,14 @@ export async function openPair(
       layer: layer[model],
       width: checkpoints[model].config.dModel,
     })),
-    tokenizer: tokenizers.finetuned,
-    template: templates.finetuned ?? templates.base,
-    warnings: [...checkpoints.base.warnings, ...checkpoints.finetuned.warnings, ...pairWarnings],
+    tokenizer,
+    template,
+    baseReplacements,
+    warnings: [
+      ...base.warnings,
+      ...finetuned.warnings,
+      ...warnings,
+      ...(isNull && !warnings.some((warning) => warning.includes("null pair")) ? [sameWeights] : []),
+    ],
   };
 }

@@ -30,7 +30,7 @@ test("batches hold every document once, longest first, within the padded size", 
   fc.assert(
     fc.property(lengths, fc.integer({ min: 1, max: 60 }), (sizes, batchTokens) => {
       const documents = documentsOf(sizes);
-      const batches = planBatches(documents, batchTokens);
+      const batches = planBatches(documents, { batchTokens });
       expect(batches.flat().toSorted((a, b) => a.rowStart - b.rowStart)).toEqual(documents);
       const flat = batches.flat().map(({ rowStart, rowEnd }) => rowEnd - rowStart);
       expect(flat).toEqual(flat.toSorted((a, b) => b - a));
@@ -44,5 +44,17 @@ test("batches hold every document once, longest first, within the padded size", 
 });
 
 test("like lengths fill a batch: 8 documents of 4 tokens make two batches of 16", () => {
-  expect(planBatches(documentsOf(new Array(8).fill(4)), 16).map((batch) => batch.length)).toEqual([4, 4]);
+  expect(
+    planBatches(documentsOf(new Array(8).fill(4)), { batchTokens: 16 }).map((batch) => batch.length),
+  ).toEqual([4, 4]);
+});
+
+test("lengths of different classes never share a batch, whatever room is left", () => {
+  const classOf = (length: number): number => (length > 4 ? 1 : 0);
+  const batches = planBatches(documentsOf([4, 5, 3, 9, 4]), { batchTokens: 100, classOf });
+  const sizes = batches.map((batch) => batch.map(({ rowStart, rowEnd }) => rowEnd - rowStart));
+  expect(sizes).toEqual([
+    [9, 5],
+    [4, 4, 3],
+  ]);
 });

@@ -25,18 +25,35 @@ export function documentsInRange<T extends DocumentRows>(
   return documents.slice(low, end);
 }
 
+export interface PlanBatchesOptions<T> {
+  /** Padded tokens of a batch. */
+  batchTokens: number;
+  /** Tokens that run for a document. Default: its rows. */
+  lengthOf?: (document: T) => number;
+  /** Lengths of different classes never share a batch; see batchClass in lm/batch.ts. Default: one class. */
+  classOf?: (length: number) => number;
+}
+
 /**
  * Groups documents into batches whose padded size, documents × longest, stays within batchTokens.
  *
  * Longest first, equal lengths in document order; a document longer than batchTokens runs alone.
  */
-export function planBatches<T extends DocumentRows>(documents: T[], batchTokens: number): T[][] {
-  const length = ({ rowStart, rowEnd }: T): number => rowEnd - rowStart;
-  const sorted = documents.toSorted((a, b) => length(b) - length(a) || a.rowStart - b.rowStart);
+export function planBatches<T extends DocumentRows>(
+  documents: T[],
+  {
+    batchTokens,
+    lengthOf = ({ rowStart, rowEnd }) => rowEnd - rowStart,
+    classOf = () => 0,
+  }: PlanBatchesOptions<T>,
+): T[][] {
+  const sorted = documents.toSorted((a, b) => lengthOf(b) - lengthOf(a) || a.rowStart - b.rowStart);
   const batches: T[][] = [];
   let current: T[] = [];
   for (const document of sorted) {
-    if (current.length > 0 && (current.length + 1) * length(current[0]) > batchTokens) {
+    const isFull = (current.length + 1) * lengthOf(current[0] ?? document) > batchTokens;
+    const isOther = current.length > 0 && classOf(lengthOf(document)) !== classOf(lengthOf(current[0]));
+    if (current.length > 0 && (isFull || isOther)) {
       batches.push(current);
       current = [];
     }

@@ -5,6 +5,8 @@
 import { Tensor } from "onnxruntime-node";
 import { ConfigError, MismatchError, ShapeError } from "../errors.ts";
 import type { Architecture, ModelConfig } from "./architecture.ts";
+import { rotaryFeedNames } from "./attention.ts";
+import { HIDDEN_SCORE, maskFeedName } from "./attention-by-hand.ts";
 import { type RotaryTables, rotaryTables } from "./rope.ts";
 
 export interface BatchShape {
@@ -69,26 +71,74 @@ export function tokenTensor(
   return new Tensor("int32", ids, [batch, length]);
 }
 
-/** Feeds that depend only on the batch's shape, those of them that `wanted` names. Keeps the last rotary tables. */
+/**
+ * Feeds that depend only on the batch's shape, those of them that `wanted` names. Keeps the last rotary tables.
+ * longrope looks at the padded length, as transformers does: batches of one sequence, or of sequences on one side of its
+ * original length (see batchClass), are free of that.
+ */
 export function createShapeFeeds(
-  { rope }: Architecture,
+  architecture: Architecture,
   wanted: Set<string>,
 ): (shape: BatchShape) => Record<string, Tensor> {
-  let tables: RotaryTables = { length: 0, cos: new Float32Array(), sin: new Float32Array() };
+  const { ropes } = architecture;
+  const kept = new Map<string, RotaryTables>();
+  const tables = (name: string, length: number): RotaryTables => {
+    const last = kept.get(name);
+    if (last?.length === length) return last;
+    const fresh = rotaryTables(ropes[name], length);
+    kept.set(name, fresh);
+    return fresh;
+  };
   return ({ batch, length }) => {
-    if (tables.length !== length) tables = rotaryTables(rope, length);
-    const angles = [length, rope.dim / 2];
     const all: Record<string, () => Tensor> = {
-      rotaryCos: () => new Tensor("float32", tables.cos, angles),
-      rotarySin: () => new Tensor("float32", tables.sin, angles),
+      positions: () =>
+        new Tensor(
+          "int32",
+          Int32Array.from({ length }, (_, position) => position),
+          [length],
+        ),
       // Padded rows take part as ordinary tokens: they come after every real row and stay finite.
       lastKey: () => new Tensor("int32", new Int32Array(batch).fill(length - 1), [batch]),
       totalLength: () => new Tensor("int32", Int32Array.of(length), []),
     };
+    for (const window of windowsOf(architecture)) {
+      all[maskFeedName(window)] = () => causalMask(length, window);
+    }
+    for (const [name, { dim }] of Object.entries(ropes)) {
+      const { cos, sin } = rotaryFeedNames(name);
+      all[cos] = () => new Tensor("float32", tables(name, length).cos, [length, dim / 2]);
+      all[sin] = () => new Tensor("float32", tables(name, length).sin, [length, dim / 2]);
+    }
     return Object.fromEntries(
       Object.entries(all)
         .filter(([name]) => wanted.has(name))
         .map(([name, make]) => [name, make()]),
     );
   };
+}
+
+/** Every window of the architecture's blocks, undefined for blocks without one; each once. */
+export function windowsOf({ config, block }: Architecture): (number | undefined)[] {
+  const windows = Array.from({ length: config.nLayers }, (_, layer) => block(layer).attention.window);
+  return [...new Set(windows)];
+}
+
+/** [1, 1, length, length]. */
+function causalMask(length: number, window = length): Tensor {
+  const mask = new Float32Array(length * length).fill(HIDDEN_SCORE);
+  for (let query = 0; query < length; query += 1) {
+    mask.fill(0, query * length + Math.max(0, query - window + 1), query * length + query + 1);
+  }
+  return new Tensor("float32", mask, [1, 1, length, length]);
+}
+
+/**
+ * Sequences of different classes must not share a batch: longrope has other frequencies beyond its original length, and
+ * takes them from the batch's padded one. 0 for every length of every other model.
+ */
+export function batchClass({ ropes }: Architecture, length: number): number {
+  const isLong = Object.values(ropes).some(
+    (rope) => rope.kind === "longrope" && length > rope.originalMaxPositions,
+  );
+  return isLong ? 1 : 0;
 }

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { FormatError, NumericsError } from "../errors.ts";
-import { type TensorToWrite, writeSafetensors } from "../formats/safetensors.ts";
+import { openSafetensors, type TensorToWrite, writeSafetensors } from "../formats/safetensors.ts";
+import { packageRoot } from "../package-root.ts";
 import { openCheckpoint } from "./checkpoint.ts";
 import { loadUnembedding } from "./runner.ts";
 import { TINY_CONFIG, tinyTensors, tinyWeights, writeTinyLlama } from "./tiny-llama.test.data.ts";
@@ -56,10 +57,14 @@ async function sharded(changeMap: (map: Record<string, string>) => void = () => 
   changeMap(map);
   await writeFile(
     join(folder, "model.safetensors.index.json"),
-    JSON.stringify({ metadata: { total_size: 1 }, weight_map: map }),
+    JSON.stringify({ metadata: { total_size: totalBytes(tensors) }, weight_map: map }),
   );
   await rm(join(folder, "model.safetensors"));
   return folder;
+}
+
+function totalBytes(tensors: TensorToWrite[]): number {
+  return tensors.reduce((sum, { data }) => sum + data.byteLength, 0);
 }
 
 async function rewrite(folder: string, change: (tensors: TensorToWrite[]) => TensorToWrite[]): Promise<void> {
@@ -100,6 +105,63 @@ describe("a whole checkpoint", () => {
     expect(await hashOf(await tiny(TINY_CONFIG, other))).not.toBe(hash);
   });
 
+  test("may mix F32, F16 and BF16; each number is the one that was stored", async () => {
+    const folder = await tiny();
+    const dtypes = ["F32", "F16", "BF16"] as const;
+    const stored = new Map<string, Float32Array>();
+    await rewrite(folder, (tensors) =>
+      tensors.map((tensor, at) => {
+        const values = Float32Array.from({ length: tensor.data.byteLength / 4 }, (_, i) => (i % 9) - 4);
+        stored.set(tensor.name, values);
+        const dtype = dtypes[at % 3];
+        // Whole numbers from −4 to 4 are exact in all three; bit patterns of f16 and bf16 by hand.
+        const f16 = [0xc400, 0xc200, 0xc000, 0xbc00, 0, 0x3c00, 0x4000, 0x4200, 0x4400];
+        const bf16 = [0xc080, 0xc040, 0xc000, 0xbf80, 0, 0x3f80, 0x4000, 0x4040, 0x4080];
+        const bits = dtype === "F16" ? f16 : bf16;
+        const data = dtype === "F32" ? values : Uint16Array.from(values, (value) => bits[value + 4]);
+        return { ...tensor, dtype, data };
+      }),
+    );
+    const checkpoint = await openCheckpoint(folder);
+    for (const { name, shape } of tinyTensors(TINY_CONFIG, tinyWeights(TINY_CONFIG))) {
+      expect(await checkpoint.readTensor(name, shape)).toEqual(stored.get(name));
+    }
+    await checkpoint.close();
+  });
+
+  test("with an index beside the single file reads the single file and says so", async () => {
+    const [folder, shards] = [await tiny(), await sharded()];
+    const index = "model.safetensors.index.json";
+    await writeFile(join(folder, index), await readFile(join(shards, index)));
+    const checkpoint = await openCheckpoint(folder);
+    expect(checkpoint.warnings.join()).toContain("the single file is read");
+    expect(checkpoint.files.map(({ name }) => name)).toEqual(["config.json", "model.safetensors"]);
+    await checkpoint.close();
+  });
+
+  test("whose index counts other bytes or more shards is read with a warning", async () => {
+    const folder = await sharded();
+    const path = join(folder, "model.safetensors.index.json");
+    const { weight_map } = JSON.parse(await readFile(path, "utf8"));
+    await writeFile(path, JSON.stringify({ weight_map, metadata: { total_size: 12 } }));
+    const shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+    const renamed = Object.fromEntries(
+      Object.entries(weight_map).map(([name, shard]) => [
+        name,
+        String(shard).replace("-of-00002", "-of-00003"),
+      ]),
+    );
+    const counted = await openCheckpoint(folder);
+    expect(counted.warnings.join()).toMatch(/index speaks of 12 bytes of tensors, its shards hold \d+/);
+    await counted.close();
+    for (const shard of shards)
+      await rename(join(folder, shard), join(folder, shard.replace("-of-00002", "-of-00003")));
+    await writeFile(path, JSON.stringify({ weight_map: renamed }));
+    const named = await openCheckpoint(folder);
+    expect(named.warnings.join()).toContain("names 2 shards, their names say 3");
+    await named.close();
+  });
+
   test("is read through a Hugging Face cache, where files are links to blobs", async () => {
     const [folder, cache] = [await tiny(), await scratch()];
     const snapshot = join(cache, "snapshots", "abc");
@@ -111,6 +173,56 @@ describe("a whole checkpoint", () => {
     const checkpoint = await openCheckpoint(snapshot);
     expect(checkpoint.config.dModel).toBe(32);
     await checkpoint.close();
+  });
+});
+
+describe("names with a prefix", () => {
+  const gpt2 = (name: string): string => join(packageRoot(), "test", "golden", "adapters", name);
+  const rewritten = async (change: (tensors: TensorToWrite[]) => TensorToWrite[]): Promise<string> => {
+    const folder = await scratch();
+    const source = await openSafetensors(join(gpt2("base-conv1d"), "model.safetensors"));
+    const tensors: TensorToWrite[] = [];
+    for (const { name, shape } of source.tensors.values()) {
+      tensors.push({ name, dtype: "F32", shape: [...shape], data: await source.readFloat32(name) });
+    }
+    await source.close();
+    await writeFile(join(folder, "config.json"), await readFile(join(gpt2("base-conv1d"), "config.json")));
+    await writeSafetensors(join(folder, "model.safetensors"), change(tensors));
+    return folder;
+  };
+  const withNames = (rename: (name: string) => string): Promise<string> =>
+    rewritten((tensors) => tensors.map((tensor) => ({ ...tensor, name: rename(tensor.name) })));
+
+  test("are read under the names without it, and both give the same tensors", async () => {
+    const bare = await openCheckpoint(await withNames((name) => name.replace("transformer.", "")));
+    const prefixed = await openCheckpoint(gpt2("base-conv1d"));
+    expect(bare.warnings).toEqual([]);
+    expect(prefixed.warnings).toEqual([]);
+    const name = "h.1.attn.c_proj.weight";
+    expect(await prefixed.readTensor(name, [16, 16])).toEqual(await bare.readTensor(name, [16, 16]));
+    await Promise.all([bare.close(), prefixed.close()]);
+  });
+
+  test("are refused where some have it and some do not, with the stored name", async () => {
+    for (const odd of ["transformer.h.1.ln_1.bias", "transformer.ln_f.weight"]) {
+      const without = await withNames((name) => (name === odd ? name.replace("transformer.", "") : name));
+      expect((await refusal(without)).message).toContain(`found ${odd.replace("transformer.", "")}`);
+      const only = await withNames((name) => (name === odd ? name : name.replace("transformer.", "")));
+      expect((await refusal(only)).message).toContain(`found ${odd}`);
+    }
+  });
+
+  test("appear as they are stored where a tensor has no place", async () => {
+    const unknown = await withNames((name) => name.replace("h.1.ln_1.bias", "h.1.ln_1.offset"));
+    expect((await refusal(unknown)).message).toContain("expected tensor h.1.ln_1.bias");
+    const more = (name: string): Promise<string> =>
+      rewritten((tensors) => [...tensors, { name, dtype: "F32", shape: [1], data: new Float32Array(1) }]);
+    const checkpoint = await openCheckpoint(await more("transformer.score"));
+    expect(checkpoint.warnings.join()).toContain("tensor transformer.score is not part of gpt2");
+    await checkpoint.close();
+    expect((await refusal(await more("transformer.h.0.gate"))).message).toContain(
+      "found transformer.h.0.gate",
+    );
   });
 });
 
@@ -250,6 +362,48 @@ describe("refused", () => {
       map["model.extra"] = "model-00001-of-00002.safetensors";
     });
     expect((await refusal(folder)).message).toContain("model.extra");
+  });
+
+  test("one tensor in two shards", async () => {
+    const folder = await sharded();
+    const tensors = tinyTensors(TINY_CONFIG, tinyWeights(TINY_CONFIG));
+    await writeSafetensors(join(folder, "model-00002-of-00002.safetensors"), [
+      ...tensors.filter((_, at) => at % 2 === 1),
+      tensors[0],
+    ]);
+    expect((await refusal(folder)).message).toContain(`${tensors[0].name} in one shard`);
+  });
+
+  test("a shard that is cut short, a pickle, or a link to a file elsewhere", async () => {
+    const [folder, elsewhere] = [await sharded(), await scratch()];
+    const shard = join(folder, "model-00002-of-00002.safetensors");
+    const bytes = await readFile(shard);
+    await truncate(shard, bytes.length - 1);
+    expect((await refusal(folder)).message).toContain("model-00002-of-00002.safetensors");
+    await writeFile(shard, Buffer.from([0x80, 0x04, 0x95, ...Array(60).fill(1)]));
+    expect((await refusal(folder)).message).toMatch(/pickle/i);
+    await writeFile(join(elsewhere, "shard"), bytes);
+    await rm(shard);
+    await symlink(join(elsewhere, "shard"), shard);
+    expect((await refusal(folder)).message).toContain("link");
+  });
+
+  test("an index of 250 MB, of 50 million brackets, of 20,000 shards: at once and without holding them", async () => {
+    const folder = await sharded();
+    const path = join(folder, "model.safetensors.index.json");
+    const before = process.memoryUsage().rss;
+    const started = performance.now();
+    await writeFile(path, Buffer.alloc(50e6, "["));
+    expect((await refusal(folder)).message).toContain("levels");
+    await truncate(path, 250e6 + 1);
+    expect((await refusal(folder)).message).toContain("bytes");
+    const map = Object.fromEntries(
+      Array.from({ length: 20_000 }, (_, i) => [`t${i}`, `model-${i}-of-20000.safetensors`]),
+    );
+    await writeFile(path, JSON.stringify({ weight_map: map }));
+    expect((await refusal(folder)).message).toContain("at most 10000 shards");
+    expect(performance.now() - started).toBeLessThan(10_000); // a parser at work takes minutes
+    expect(process.memoryUsage().rss - before).toBeLessThan(512 * 2 ** 20);
   });
 
   test.each(["", "[]", "{}", '{"weight_map": {}}', '{"weight_map": {"a": 1}}', '{"weight_map": "x"}'])(

@@ -28,8 +28,18 @@ export function oneOf<const T extends readonly string[]>(names: T) {
 /** A value as it is shown in a message: JSON, cut to 60 characters. */
 export function shown(value: unknown): string {
   if (value === undefined) return "nothing";
-  const text = JSON.stringify(value);
+  const text = toJson(value);
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}
+
+function toJson(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    // JSON.parse reads any depth, JSON.stringify runs out of stack.
+    if (error instanceof RangeError) return "something nested too deeply to show";
+    throw error;
+  }
 }
 
 /** The one shape of a complaint about config.json. */

@@ -18,7 +18,7 @@ function refusal(raw: unknown): FormatError {
 }
 
 test("sizes are read, absent ones take transformers' defaults", () => {
-  const { config, headIsTied, rope } = describeTiny({});
+  const { config, headIsTied, ropes } = describeTiny({});
   expect(config).toMatchObject({
     modelType: "llama",
     vocabSize: 97,
@@ -26,7 +26,10 @@ test("sizes are read, absent ones take transformers' defaults", () => {
     nLayers: 3,
     maxPositions: 512,
   });
-  expect({ headIsTied, rope }).toMatchObject({ headIsTied: false, rope: { kind: "default", dim: 16 } });
+  expect({ headIsTied, ropes }).toMatchObject({
+    headIsTied: false,
+    ropes: { main: { kind: "default", dim: 16 } },
+  });
   const { head_dim, num_key_value_heads, rms_norm_eps, max_position_embeddings, ...bare } = TINY_CONFIG;
   expect(describeArchitecture(bare, "config.json").config).toMatchObject({
     headDim: 8,

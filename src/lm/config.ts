@@ -6,11 +6,10 @@
 import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { FormatError } from "../errors.ts";
-import type { Architecture, Family } from "./architecture.ts";
+import type { Architecture } from "./architecture.ts";
+import { isFusedWidth } from "./attention.ts";
 import { badField } from "./config-fields.ts";
-import { llama } from "./families/llama.ts";
-
-const FAMILIES: readonly Family[] = [llama];
+import { FAMILIES } from "./families/index.ts";
 
 const MAX_CONFIG_BYTES = 2 ** 20;
 
@@ -57,7 +56,7 @@ export function describeArchitecture(raw: unknown, place: string): Architecture 
       key: "auto_map",
       expected: "a model that needs no code of its own",
       got: field("auto_map"),
-      hint: "tunediff never runs code from a checkpoint: use a model of a built-in family",
+      hint: "tunediff never runs code from a checkpoint: use a model of a built-in family; if this code only repeats one (as Phi-3's does), remove auto_map from a copy of config.json",
     });
   }
   if (field("quantization_config") != null) {
@@ -78,5 +77,22 @@ export function describeArchitecture(raw: unknown, place: string): Architecture 
       hint: "only these model families are read so far",
     });
   }
-  return family.describe(raw, place);
+  const architecture = family.describe(raw, place);
+  checkHeadWidth(architecture, place);
+  return architecture;
+}
+
+/** No kernel at hand windows or caps the scores of heads of other widths; no published model has them. */
+function checkHeadWidth({ config, block }: Architecture, place: string): void {
+  if (isFusedWidth(config.headDim)) return;
+  for (let layer = 0; layer < config.nLayers; layer += 1) {
+    const { window, softCap } = block(layer).attention;
+    if (window === undefined && softCap === undefined) continue;
+    throw badField(place, {
+      key: "head_dim",
+      expected: "a multiple of 8 where attention is windowed or soft-capped",
+      got: config.headDim,
+      hint: "this combination is not supported",
+    });
+  }
 }

@@ -39,6 +39,8 @@ export interface GraphBuilder {
   weight(weight: PlannedWeight): string;
   /** Names a vector of whole numbers, [values.length] i64. */
   int64(values: number[]): string;
+  /** Names a number, [] f32. */
+  float32(value: number): string;
   /** Names a value fed at run time; asking twice for one name shares it. */
   input(value: OnnxValue): string;
   output(value: OnnxValue): void;
@@ -68,6 +70,11 @@ export function createGraphBuilder(): GraphBuilder {
       const name = `int64 ${values.join(" ")}`;
       const data = BigInt64Array.from(values.map(BigInt));
       constants.set(name, { name, dtype: "int64", shape: [values.length], data });
+      return name;
+    },
+    float32(value) {
+      const name = `float32 ${value}`;
+      constants.set(name, { name, dtype: "float32", shape: [], data: Float32Array.of(value) });
       return name;
     },
     input(value) {

@@ -1,11 +1,10 @@
-// The few operations that decoder blocks are made of, as nodes that onnxruntime runs fast.
+// The operations that decoder blocks are made of (norms, linear layers, activations), as nodes that onnxruntime runs fast.
 //
 // Choices measured on the CPU (onnxruntime 1.30, AVX-512, d 128 and d 576): q, k and v in one product; gate and up in
-// two (splitting the fused product costs more than it saves); rotary + attention + causal mask in one
-// GroupQueryAttention, which also takes the window, soft-cap and KV cache of later families. Every block of real rows is
-// exact under right padding without a pad mask, because attention is causal.
+// two (splitting the fused product costs more than it saves). Attention is in attention.ts.
 
-import type { GraphBuilder } from "./graph-builder.ts";
+import type { Activation, LinearSpec, Norm } from "./architecture.ts";
+import type { GraphBuilder, ReadTensor } from "./graph-builder.ts";
 import type { TensorSpec } from "./tensor-spec.ts";
 import { transposeInto } from "./transpose.ts";
 
@@ -14,10 +13,10 @@ export function storedWeight(graph: GraphBuilder, spec: TensorSpec): string {
   return graph.weight({ name: spec.name, shape: [...spec.shape], load: (read) => read(spec) });
 }
 
-/** A linear layer as the checkpoint stores it: weight [out, in], bias [out]. */
-export interface LinearSpec {
-  weight: TensorSpec;
-  bias?: TensorSpec;
+/** Widths of a linear layer: what it takes, and what it gives after its `rows` were chosen. */
+export function linearWidths({ weight, inOut, rows }: LinearSpec): { nIn: number; nOut: number } {
+  const [first, second] = weight.shape;
+  return inOut ? { nIn: first, nOut: rows?.count ?? second } : { nIn: second, nOut: rows?.count ?? first };
 }
 
 /**
@@ -25,34 +24,36 @@ export interface LinearSpec {
  * Kept once as [in, Σ out], the layout the product wants.
  */
 export function linear(graph: GraphBuilder, x: string, layers: LinearSpec[]): string {
-  const nIn = layers[0].weight.shape[1];
-  const nOut = layers.reduce((sum, { weight }) => sum + weight.shape[0], 0);
+  const { nIn } = linearWidths(layers[0]);
+  const nOut = layers.reduce((sum, layer) => sum + linearWidths(layer).nOut, 0);
   const weight = graph.weight({
-    name: `${layers.map((layer) => layer.weight.name).join(" + ")} transposed`,
+    name: `${layers.map((layer) => partName(layer, layer.weight)).join(" + ")} transposed`,
     shape: [nIn, nOut],
     async load(read) {
+      if (layers.length === 1 && layers[0].inOut && !layers[0].rows) return read(layers[0].weight);
       const fused = new Float32Array(nIn * nOut);
       let column = 0;
-      for (const { weight: spec } of layers) {
-        const [nRows] = spec.shape;
-        transposeInto(fused, await read(spec), { nRows, nColumns: nIn, stride: nOut, column });
-        column += nRows;
+      for (const layer of layers) {
+        await placeColumns(fused, layer, { read, stride: nOut, column });
+        column += linearWidths(layer).nOut;
       }
       return fused;
     },
   });
   const product = graph.node("MatMul", [x, weight]);
-  const biases = layers.flatMap(({ bias }) => bias ?? []);
-  if (biases.length === 0) return product;
+  const biased = layers.flatMap((layer) => (layer.bias ? [{ layer, bias: layer.bias }] : []));
+  if (biased.length === 0) return product;
   const bias = graph.weight({
-    name: biases.map(({ name }) => name).join(" + "),
+    name: biased.map(({ layer, bias: spec }) => partName(layer, spec)).join(" + "),
     shape: [nOut],
     async load(read) {
       const fused = new Float32Array(nOut);
       let at = 0;
-      for (const spec of biases) {
-        fused.set(await read(spec), at);
-        at += spec.shape[0];
+      for (const { layer, bias: spec } of biased) {
+        const values = await read(spec);
+        const { nOut: count } = linearWidths(layer);
+        for (let row = 0; row < count; row += 1) fused[at + row] = values[layer.rows?.stored(row) ?? row];
+        at += count;
       }
       return fused;
     },
@@ -60,67 +61,93 @@ export function linear(graph: GraphBuilder, x: string, layers: LinearSpec[]): st
   return graph.node("Add", [product, bias]);
 }
 
-/** w ⊙ x / sqrt(mean(x²) + ε) over the last axis. */
-export function rmsNorm(
-  graph: GraphBuilder,
-  x: string,
-  { weight, epsilon }: { weight: TensorSpec; epsilon: number },
-): string {
-  return graph.node("SimplifiedLayerNormalization", [x, storedWeight(graph, weight)], {
-    attributes: { axis: { int: -1 }, epsilon: { float: epsilon } },
+/** y = x·Wᵀ with W [vocab, dModel] as it is stored, so that a tied head and the embedding are one array. */
+export function unembed(graph: GraphBuilder, x: string, head: TensorSpec): string {
+  return graph.node("FusedMatMul", [x, storedWeight(graph, head)], {
+    domain: "com.microsoft",
+    attributes: { transB: { int: 1 } },
   });
-}
-
-/** x · sigmoid(x). */
-export function silu(graph: GraphBuilder, x: string): string {
-  return graph.node("QuickGelu", [x], { domain: "com.microsoft", attributes: { alpha: { float: 1 } } });
-}
-
-export interface HeadLayout {
-  nHeads: number;
-  nKvHeads: number;
-  headDim: number;
 }
 
 /**
- * Causal softmax(q·kᵀ / sqrt(headDim))·v with rotary positions 0 … length − 1 (pairs i and i + headDim/2).
- *
- * qkv: [batch, length, (nHeads + 2·nKvHeads)·headDim]. Returns [batch, length, nHeads·headDim]; query head h reads
- * key/value head floor(h·nKvHeads/nHeads).
+ * y = x·Wᵀ by a tensor [out, in] that the graph holds anyway as it is stored: a tied head costs no second copy of the
+ * embedding. onnxruntime's CPU provider folds the transposition into the product.
  */
-export function rotaryCausalAttention(graph: GraphBuilder, qkv: string, layout: HeadLayout): string {
-  const { nHeads, nKvHeads, headDim } = layout;
-  const cos = graph.input({ name: "rotaryCos", dtype: "float32", shape: ["length", headDim / 2] });
-  const sin = graph.input({ name: "rotarySin", dtype: "float32", shape: ["length", headDim / 2] });
-  // GroupQueryAttention takes heads of a multiple of 16 only.
-  if (headDim % 16 === 0) {
-    const lastKey = graph.input({ name: "lastKey", dtype: "int32", shape: ["batch"] });
-    const totalLength = graph.input({ name: "totalLength", dtype: "int32", shape: [] });
-    return graph.node("GroupQueryAttention", [qkv, "", "", "", "", lastKey, totalLength, cos, sin], {
-      domain: "com.microsoft",
-      attributes: {
-        num_heads: { int: nHeads },
-        kv_num_heads: { int: nKvHeads },
-        do_rotary: { int: 1 },
-        rotary_interleaved: { int: 0 },
-      },
-    });
+export function sharedLinear(graph: GraphBuilder, x: string, weight: TensorSpec): string {
+  const transposed = graph.node("Transpose", [storedWeight(graph, weight)], {
+    attributes: { perm: { ints: [1, 0] } },
+  });
+  return graph.node("MatMul", [x, transposed]);
+}
+
+function partName({ rows }: LinearSpec, { name }: TensorSpec): string {
+  return rows ? `${name} (${rows.label})` : name;
+}
+
+/** Writes Wᵀ of one layer into columns [column, column + nOut) of target [nIn, stride]. */
+async function placeColumns(
+  target: Float32Array,
+  layer: LinearSpec,
+  { read, stride, column }: { read: ReadTensor; stride: number; column: number },
+): Promise<void> {
+  const { nIn, nOut } = linearWidths(layer);
+  const stored = await read(layer.weight);
+  const storedRow = layer.rows?.stored ?? ((row: number) => row);
+  if (layer.inOut) {
+    const storedWidth = layer.weight.shape[1];
+    for (let i = 0; i < nIn; i += 1) {
+      for (let row = 0; row < nOut; row += 1) {
+        target[i * stride + column + row] = stored[i * storedWidth + storedRow(row)];
+      }
+    }
+    return;
   }
-  const widths = [nHeads * headDim, nKvHeads * headDim, nKvHeads * headDim];
-  const [q, k, v] = split(graph, qkv, widths);
-  const position = graph.int64([0]);
-  const rotate = (heads: string, nRotated: number): string =>
-    graph.node("RotaryEmbedding", [heads, position, cos, sin], {
-      domain: "com.microsoft",
-      attributes: { num_heads: { int: nRotated }, interleaved: { int: 0 } },
-    });
-  return graph.node("Attention", [rotate(q, nHeads), rotate(k, nKvHeads), v], {
-    attributes: { q_num_heads: { int: nHeads }, kv_num_heads: { int: nKvHeads }, is_causal: { int: 1 } },
+  // Runs of neighbouring stored rows move together.
+  for (let row = 0; row < nOut; ) {
+    const from = storedRow(row);
+    let count = 1;
+    while (row + count < nOut && storedRow(row + count) === from + count) count += 1;
+    const source = stored.subarray(from * nIn, (from + count) * nIn);
+    transposeInto(target, source, { nRows: count, nColumns: nIn, stride, column: column + row });
+    row += count;
+  }
+}
+
+/** A norm over the last axis; see Norm for the formulas. */
+export function normalise(graph: GraphBuilder, x: string, { kind, epsilon, weight, bias }: Norm): string {
+  const attributes = { axis: { int: -1 }, epsilon: { float: epsilon } };
+  if (kind === "layerNorm") {
+    const inputs = [x, storedWeight(graph, weight), ...(bias ? [storedWeight(graph, bias)] : [])];
+    return graph.node("LayerNormalization", inputs, { attributes });
+  }
+  const scale = kind === "rms" ? storedWeight(graph, weight) : plusOne(graph, weight);
+  return graph.node("SimplifiedLayerNormalization", [x, scale], { attributes });
+}
+
+function plusOne(graph: GraphBuilder, spec: TensorSpec): string {
+  return graph.weight({
+    name: `1 + ${spec.name}`,
+    shape: [...spec.shape],
+    load: async (read) => (await read(spec)).map((value) => 1 + value),
   });
 }
 
+export function activate(graph: GraphBuilder, x: string, activation: Activation): string {
+  if (activation === "silu") {
+    return graph.node("QuickGelu", [x], { domain: "com.microsoft", attributes: { alpha: { float: 1 } } });
+  }
+  const approximate = activation === "geluTanh" ? "tanh" : "none";
+  return graph.node("Gelu", [x], { attributes: { approximate: { string: approximate } } });
+}
+
+/** cap·tanh(x/cap), element by element. */
+export function softCap(graph: GraphBuilder, x: string, cap: number): string {
+  const limit = graph.float32(cap);
+  return graph.node("Mul", [graph.node("Tanh", [graph.node("Div", [x, limit])]), limit]);
+}
+
 /** The last axis cut into parts of the given widths. */
-function split(graph: GraphBuilder, x: string, widths: number[]): string[] {
+export function split(graph: GraphBuilder, x: string, widths: number[]): string[] {
   const names = widths.map((_, i) => `${x}.part${i}`);
   graph.node("Split", [x, graph.int64(widths)], {
     outputs: names,

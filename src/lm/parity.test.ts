@@ -8,11 +8,13 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openSafetensors } from "../formats/safetensors.ts";
 import { packageRoot } from "../package-root.ts";
+import { withNorms, withRopes } from "./altered.test.data.ts";
+import type { Architecture } from "./architecture.ts";
 import { type TokenBatch, tokenTensor } from "./batch.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
-import { type LlamaConfig, llamaArchitecture } from "./families/llama.ts";
 import { planGraph, tapName } from "./graph.ts";
 import type { GraphPlan } from "./graph-builder.ts";
+import type { RopeConfig } from "./rope.ts";
 import { createFullModel, createPrefix, createSuffix, openPlan } from "./runner.ts";
 import { worstRowError } from "./tiny-llama.test.data.ts";
 
@@ -104,18 +106,18 @@ describe.each(CASES)("$name", ({ folder, golden: goldenPath }) => {
   };
   /** Worst error over all layers and the logits of a full forward by some plan. */
   const fullError = async (plan: GraphPlan, wrong: Checkpoint = checkpoint): Promise<number> => {
-    const piece = await openPlan(wrong, plan, 1);
+    const piece = await openPlan(wrong, plan, { threads: 1 });
     const outputs = await piece.run({ tokenIds: tokenTensor(batch, checkpoint.config) }, batch);
     await piece.dispose();
     return Math.max(logitError(outputs.logits), ...layers.map((l) => residualError(outputs[tapName(l)], l)));
   };
   const fullPlan = (from: Checkpoint = checkpoint): GraphPlan =>
     planGraph(from.architecture, { start: "tokens", taps: layers, head: from.head });
-  /** The same weights under an altered config. */
-  const altered = (change: (config: LlamaConfig) => Partial<LlamaConfig>): Checkpoint => {
-    const config = checkpoint.config as LlamaConfig;
-    return { ...checkpoint, architecture: llamaArchitecture({ ...config, ...change(config) }) };
-  };
+  /** The same weights under an altered architecture. */
+  const altered = (change: (architecture: Architecture) => Architecture): Checkpoint => ({
+    ...checkpoint,
+    architecture: change(checkpoint.architecture),
+  });
 
   test("every layer's residual and the logits agree in a full forward", async () => {
     const model = await createFullModel(checkpoint, { layers, threads: 1 });
@@ -159,12 +161,12 @@ describe.each(CASES)("$name", ({ folder, golden: goldenPath }) => {
   });
 
   test("an epsilon ten times too large fails the same comparison", async () => {
-    const wrong = altered(({ normEpsilon }) => ({ normEpsilon: 10 * normEpsilon }));
+    const wrong = altered((right) => withNorms(right, (norm) => ({ ...norm, epsilon: 10 * norm.epsilon })));
     expect(await fullError(fullPlan(wrong), wrong)).toBeGreaterThan(TOLERANCE);
   });
 
   test("another rope base fails the same comparison", async () => {
-    const wrong = altered(({ rope }) => ({ rope: { ...rope, theta: 1.1 * rope.theta } }));
+    const wrong = altered((right) => withRopes(right, (rope) => ({ ...rope, theta: 1.1 * rope.theta })));
     expect(await fullError(fullPlan(wrong), wrong)).toBeGreaterThan(TOLERANCE);
   });
 });
@@ -173,9 +175,9 @@ test("llama3 scaling left out fails the comparison of the model that asks for it
   const { folder, golden: path } = CASES[0];
   const checkpoint = await openCheckpoint(folder);
   const golden = await readGolden(path);
-  const config = checkpoint.config as LlamaConfig;
-  const plain = { kind: "default" as const, dim: config.rope.dim, theta: config.rope.theta };
-  const wrong = { ...checkpoint, architecture: llamaArchitecture({ ...config, rope: plain }) };
+  const { config } = checkpoint;
+  const plain = ({ dim, theta }: RopeConfig): RopeConfig => ({ kind: "default", dim, theta });
+  const wrong = { ...checkpoint, architecture: withRopes(checkpoint.architecture, plain) };
   const batch = rightPadded(golden.sequences);
   const prefix = await createPrefix(wrong, { layers: [0], threads: 1 });
   const [residual] = await prefix.run(batch);

@@ -11,7 +11,7 @@ const LLAMA3 = {
   high_freq_factor: 4,
   original_max_position_embeddings: 8192,
 };
-const read = (raw: object): RopeConfig => readRope(raw, { dim: 16, place: "config.json" });
+const read = (raw: object): RopeConfig => readRope(raw, { headDim: 16, place: "config.json" });
 
 describe("readRope", () => {
   test("both dialects describe the same rope", () => {

@@ -2,7 +2,8 @@
 
 import { rm } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ConfigError, MismatchError, ShapeError } from "../errors.ts";
+import { ConfigError, MismatchError, NumericsError, ShapeError } from "../errors.ts";
+import { blockTensors } from "./architecture.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 import { planGraph } from "./graph.ts";
 import { createFullModel, createPrefix, createSuffix, type Prefix } from "./runner.ts";
@@ -133,15 +134,83 @@ describe("refused by name", () => {
     await expect(prefix.run(sequence(ids))).rejects.toThrow(ConfigError);
   });
 
-  test("weights that no single graph can carry, before one of them is read", async () => {
+  test("weights that this machine's memory cannot hold, before one of them is read", async () => {
     const plan = planGraph(checkpoint.architecture, { start: "tokens", taps: [0], head: undefined });
-    const huge = { ...plan.weights[0], shape: [2 ** 20, 2 ** 10] };
+    const huge = { ...plan.weights[0], shape: [2 ** 30, 2 ** 20] };
     const read = (): never => {
       throw new Error("read");
     };
     await expect(openSession({ ...plan, weights: [huge] }, { read, place: folder })).rejects.toThrow(
       ConfigError,
     );
+  });
+
+  test("a weight of another size than was planned", async () => {
+    const plan = planGraph(checkpoint.architecture, { start: "tokens", taps: [0], head: undefined });
+    const read = async (): Promise<Float32Array> => new Float32Array(3);
+    const weights = plan.weights.map((weight) => ({ ...weight, load: read }));
+    await expect(openSession({ ...plan, weights }, { read, place: folder })).rejects.toThrow(ShapeError);
+  });
+});
+
+describe("loading", () => {
+  /** The checkpoint, and how often each of its tensors was read. */
+  const counted = (): { reads: Map<string, number>; counting: Checkpoint } => {
+    const reads = new Map<string, number>();
+    const counting: Checkpoint = {
+      ...checkpoint,
+      readTensor(name, shape) {
+        reads.set(name, (reads.get(name) ?? 0) + 1);
+        return checkpoint.readTensor(name, shape);
+      },
+    };
+    return { reads, counting };
+  };
+  const block = (layer: number): string[] =>
+    blockTensors(checkpoint.architecture, layer).map(({ name }) => name);
+
+  test("a prefix or suffix reads each tensor it needs once and no other", async () => {
+    const before = counted();
+    const own = await createPrefix(before.counting, { layers: [1, 0], threads: 1 });
+    await own.dispose();
+    expect([...before.reads.keys()].sort()).toEqual(
+      ["model.embed_tokens.weight", ...block(0), ...block(1)].sort(),
+    );
+    const after = counted();
+    const suffix = await createSuffix(after.counting, { layer: 1, threads: 1 });
+    await suffix.dispose();
+    expect([...after.reads.keys()].sort()).toEqual(
+      ["lm_head.weight", "model.norm.weight", ...block(2)].sort(),
+    );
+    expect(new Set([...before.reads.values(), ...after.reads.values()])).toEqual(new Set([1]));
+  });
+
+  test("a tied model's embedding is its head: read once, held once", async () => {
+    const tiedFolder = await writeTinyLlama({ ...TINY_CONFIG, tie_word_embeddings: true });
+    const tied = await openCheckpoint(tiedFolder);
+    const { weights } = planGraph(tied.architecture, { start: "tokens", taps: [], head: tied.head });
+    const held = weights.filter(({ shape }) => shape.includes(TINY_CONFIG.vocab_size));
+    expect(held.map(({ name }) => name)).toEqual(["model.embed_tokens.weight"]);
+    await tied.close();
+    await rm(tiedFolder, { recursive: true });
+  });
+
+  test("a runner that was disposed runs no more; others from the same checkpoint do", async () => {
+    const own = await createPrefix(checkpoint, { layers: [0], threads: 1 });
+    await own.dispose();
+    await expect(own.run(sequence([1]))).rejects.toThrow();
+    expect((await prefix.run(sequence([1])))[0].every(Number.isFinite)).toBe(true);
+  });
+
+  test("a tensor that cannot be read ends the loading and says which it was", async () => {
+    const failing: Checkpoint = {
+      ...checkpoint,
+      readTensor: (name, shape) =>
+        name.includes("layers.1.")
+          ? Promise.reject(new NumericsError(`${name}: bad`))
+          : checkpoint.readTensor(name, shape),
+    };
+    await expect(createPrefix(failing, { layers: [2] })).rejects.toThrow(/layers\.1\..*bad/);
   });
 });
 

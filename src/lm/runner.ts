@@ -1,7 +1,8 @@
 // Models that run: prefix (tokens → residuals), suffix (residual → logits), and both in one.
 //
-// Everything is f32 on the CPU whatever the file's dtype. A runner owns its weights until dispose; the checkpoint it came
-// from may be closed as soon as it is made. Batches of 1,000 to 2,000 rows run fastest (they stay in cache).
+// Everything is f32 whatever the file's dtype. A runner owns its weights until dispose; the checkpoint it came from may be
+// closed as soon as it is made. On the CPU batches of 1,000 to 2,000 rows run fastest (they stay in cache). A runner made
+// with editLayers applies the edits of each batch there; taps of an edited layer give the edited residual.
 
 import { Tensor } from "onnxruntime-node";
 import { ConfigError, ShapeError } from "../errors.ts";
@@ -15,12 +16,33 @@ import {
   tokenTensor,
 } from "./batch.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import type { ExecutionDevice } from "./device.ts";
 import { type Cut, planGraph, tapName } from "./graph.ts";
 import type { GraphPlan } from "./graph-builder.ts";
-import { openSession } from "./session.ts";
-import type { TensorSpec } from "./tensor-spec.ts";
+import { planEdits, type ResidualEdit } from "./residual-edit.ts";
+import { openSession, type SessionOptions } from "./session.ts";
 
 export type { BatchShape, ResidualBatch, TokenBatch } from "./batch.ts";
+export type { ExecutionDevice } from "./device.ts";
+export type { ResidualEdit } from "./residual-edit.ts";
+export { loadUnembedding, type Unembedding } from "./unembedding.ts";
+
+export interface RunnerOptions {
+  /** Default: all cores. */
+  threads?: number;
+  /** Default: cpu. */
+  device?: ExecutionDevice;
+  /** Layers after which batches may edit the residual; default none. */
+  editLayers?: readonly number[];
+}
+
+/** What a batch asks for besides its rows. */
+export interface BatchEdits {
+  /** Of the runner's editLayers; default none. */
+  edits?: readonly ResidualEdit[];
+  /** [batch] leading tokens that edits of "prompt" and "generated" go by; default all real tokens. */
+  promptLengths?: Int32Array;
+}
 
 export interface Prefix {
   dModel: number;
@@ -28,9 +50,10 @@ export interface Prefix {
   layers: number[];
   /**
    * One [batch, length, dModel] f32 array a layer, raw activation units; rows beyond lengths[i] hold finite numbers
-   * without meaning. Throws ShapeError, ConfigError (too long), MismatchError (id outside the vocabulary).
+   * without meaning. Throws ShapeError, ConfigError (too long, layer not in editLayers), MismatchError (id outside the
+   * vocabulary).
    */
-  run(batch: TokenBatch): Promise<Float32Array[]>;
+  run(batch: TokenBatch & BatchEdits): Promise<Float32Array[]>;
   dispose(): Promise<void>;
 }
 
@@ -39,7 +62,7 @@ export interface Suffix {
   layer: number;
   vocabSize: number;
   /** Logits [batch, length, vocab] f32; rows beyond lengths[i] hold finite numbers without meaning. */
-  run(batch: ResidualBatch): Promise<Float32Array>;
+  run(batch: ResidualBatch & BatchEdits): Promise<Float32Array>;
   dispose(): Promise<void>;
 }
 
@@ -48,7 +71,7 @@ export interface FullModel {
   vocabSize: number;
   layers: number[];
   /** residuals as Prefix.run, logits as Suffix.run. */
-  run(batch: TokenBatch): Promise<{ residuals: Float32Array[]; logits: Float32Array }>;
+  run(batch: TokenBatch & BatchEdits): Promise<{ residuals: Float32Array[]; logits: Float32Array }>;
   dispose(): Promise<void>;
 }
 
@@ -61,13 +84,13 @@ export function requireLayer(layer: number, { config, folder }: Pick<Checkpoint,
   );
 }
 
-/** Tokens → residual after each of `layers` (any order, at least one). threads: default all cores. */
+/** Tokens → residual after each of `layers` (any order, at least one). */
 export async function createPrefix(
   checkpoint: Checkpoint,
-  { layers, threads }: { layers: readonly number[]; threads?: number },
+  { layers, ...options }: RunnerOptions & { layers: readonly number[] },
 ): Promise<Prefix> {
   if (layers.length === 0) throw new ConfigError("layers: expected at least one layer, got none");
-  const piece = await openPiece(checkpoint, { start: "tokens", taps: layers, head: undefined }, threads);
+  const piece = await openPiece(checkpoint, { start: "tokens", taps: layers, head: undefined }, options);
   const { config } = checkpoint;
   return {
     dModel: config.dModel,
@@ -81,14 +104,17 @@ export async function createPrefix(
   };
 }
 
-/** Residual after `layer` → logits. The last layer leaves only the final norm and the head. */
+/**
+ * Residual after `layer` → logits. The last layer leaves only the final norm and the head. With `layer` among editLayers the
+ * residual fed is edited first.
+ */
 export async function createSuffix(
   checkpoint: Checkpoint,
-  { layer, threads }: { layer: number; threads?: number },
+  { layer, ...options }: RunnerOptions & { layer: number },
 ): Promise<Suffix> {
   const cut: Cut = { start: { afterLayer: layer }, taps: [], head: checkpoint.head };
   requireLayer(layer, checkpoint);
-  const piece = await openPiece(checkpoint, cut, threads);
+  const piece = await openPiece(checkpoint, cut, options);
   const { config } = checkpoint;
   return {
     layer,
@@ -105,12 +131,12 @@ export async function createSuffix(
 /** Tokens → logits, and the residuals after `layers` (default: none) from the same forward. */
 export async function createFullModel(
   checkpoint: Checkpoint,
-  { layers = [], threads }: { layers?: readonly number[]; threads?: number } = {},
+  { layers = [], ...options }: RunnerOptions & { layers?: readonly number[] } = {},
 ): Promise<FullModel> {
   const piece = await openPiece(
     checkpoint,
     { start: "tokens", taps: layers, head: checkpoint.head },
-    threads,
+    options,
   );
   const { config } = checkpoint;
   return {
@@ -126,43 +152,56 @@ export async function createFullModel(
   };
 }
 
-/** What a lens needs of a model: unembed(x) = head · (finalNorm ⊙ x / rms(x)). */
-export interface Unembedding {
-  /** [dModel] f32: the weight that multiplies a normalised residual. */
-  finalNorm: Float32Array;
-  /** [vocab, dModel] f32. */
-  head: Float32Array;
-  vocab: number;
-  dModel: number;
-}
-
-export async function loadUnembedding(checkpoint: Checkpoint): Promise<Unembedding> {
-  const { architecture, config } = checkpoint;
-  const read = (spec: TensorSpec): Promise<Float32Array> => checkpoint.readTensor(spec.name, spec.shape);
-  return {
-    finalNorm: await read(architecture.finalNorm),
-    head: await read(checkpoint.head),
-    vocab: config.vocabSize,
-    dModel: config.dModel,
-  };
-}
-
 export interface Piece {
   /** Adds the feeds of the batch's shape; every output as f32. */
-  run(feeds: Record<string, Tensor>, shape: BatchShape): Promise<Record<string, Float32Array>>;
+  run(feeds: Record<string, Tensor>, shape: BatchShape & BatchEdits): Promise<Record<string, Float32Array>>;
   dispose(): Promise<void>;
 }
 
-async function openPiece(checkpoint: Checkpoint, cut: Cut, threads: number | undefined): Promise<Piece> {
-  for (const layer of cut.taps) requireLayer(layer, checkpoint);
-  return openPlan(checkpoint, planGraph(checkpoint.architecture, cut), threads);
+async function openPiece(
+  checkpoint: Checkpoint,
+  cut: Cut,
+  { editLayers = [], device, threads }: RunnerOptions,
+): Promise<Piece> {
+  for (const layer of [...cut.taps, ...editLayers]) requireLayer(layer, checkpoint);
+  checkEditLayers(editLayers, cut);
+  const plan = planGraph(checkpoint.architecture, { ...cut, editLayers, device });
+  const piece = await openPlan(checkpoint, plan, { threads, device });
+  return {
+    ...piece,
+    async run(feeds, shape) {
+      const { edits = [], promptLengths = shape.lengths } = shape;
+      if (editLayers.length === 0 && edits.length === 0) return piece.run(feeds, shape);
+      if (promptLengths.length !== shape.batch) {
+        throw new ShapeError(`promptLengths: expected ${shape.batch} numbers, got ${promptLengths.length}`);
+      }
+      const planned = planEdits(edits, { editLayers, promptLengths, config: checkpoint.config });
+      return piece.run({ ...feeds, ...planned.feeds(shape) }, shape);
+    },
+  };
+}
+
+/** Throws ConfigError for a layer that the cut never computes. */
+function checkEditLayers(editLayers: readonly number[], { start, taps, head }: Cut): void {
+  const first = start === "tokens" ? 0 : start.afterLayer;
+  const last = head ? Number.POSITIVE_INFINITY : Math.max(...taps);
+  for (const layer of editLayers) {
+    if (layer >= first && layer <= last) continue;
+    throw new ConfigError(
+      `editLayers: expected layers from ${first}${head ? "" : ` to ${last}`} (the part of the model that runs), got ${layer}`,
+    );
+  }
 }
 
 /** Loads a plan of this checkpoint's architecture. For the runners above and for tests that alter a plan. */
-export async function openPlan(checkpoint: Checkpoint, plan: GraphPlan, threads?: number): Promise<Piece> {
+export async function openPlan(
+  checkpoint: Checkpoint,
+  plan: GraphPlan,
+  options: Pick<SessionOptions, "threads" | "device"> = {},
+): Promise<Piece> {
   const session = await openSession(plan, {
+    ...options,
     read: (spec) => checkpoint.readTensor(spec.name, spec.shape),
-    threads,
     place: checkpoint.folder,
   });
   const shapeFeeds = createShapeFeeds(checkpoint.architecture, session.inputs);

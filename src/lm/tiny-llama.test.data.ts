@@ -1,11 +1,13 @@
-// A Llama of a few thousand weights written to a folder, for the tests of lm/. Weights come from a seed.
+// A model of a few thousand weights written to a folder, a Llama unless the config says otherwise, for the tests of lm/.
+// Weights come from a seed.
 
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { writeSafetensors } from "../formats/safetensors.ts";
 import { createRng } from "../numerics/rng.ts";
-import { llamaArchitecture, parseLlamaConfig } from "./families/llama.ts";
+import { blockTensors, outerTensors } from "./architecture.ts";
+import { describeArchitecture } from "./config.ts";
 import type { TensorSpec } from "./tensor-spec.ts";
 
 export const TINY_CONFIG = {
@@ -25,25 +27,30 @@ export const TINY_CONFIG = {
 
 /** Every tensor of a config, in file order, the head only when untied. */
 export function tinySpecs(config: object): TensorSpec[] {
-  const architecture = llamaArchitecture(parseLlamaConfig(config, "config.json"));
-  const { embedding, finalNorm, head, headIsTied } = architecture;
+  const architecture = describeArchitecture(config, "config.json");
+  const { head, headIsTied } = architecture;
   const blocks = Array.from({ length: architecture.config.nLayers }, (_, layer) =>
-    architecture.blockTensors(layer),
+    blockTensors(architecture, layer),
   );
-  return [embedding, finalNorm, ...(headIsTied ? [] : [head]), ...blocks.flat()];
+  return [...outerTensors(architecture), ...(headIsTied ? [] : [head]), ...blocks.flat()];
 }
 
 /** Seeded weights: matrices with gain 1.5 (so that attention is far from uniform), norms about 1. */
 export function tinyWeights(config: object, seed = 1): Map<string, Float32Array> {
+  const { finalNorm } = describeArchitecture(config, "config.json");
+  const normCentre = finalNorm.kind === "rmsPlusOne" ? 0 : 1;
   return new Map(
     tinySpecs(config).map(({ name, shape }) => {
       const rng = createRng(seed, name);
       const size = shape.reduce((a, b) => a * b, 1);
-      const isNorm = /norm/.test(name);
-      const deviation = shape.length === 2 && !/embed/.test(name) ? 1.5 / Math.sqrt(shape[1]) : 0.2;
+      const isNorm = /norm|ln_/.test(name);
+      const deviation = shape.length === 2 && !/embed|wte|wpe/.test(name) ? 1.5 / Math.sqrt(shape[1]) : 0.2;
       return [
         name,
-        Float32Array.from({ length: size }, (_, i) => (isNorm ? 1 : 0) + deviation * rng.normal(0, i)),
+        Float32Array.from(
+          { length: size },
+          (_, i) => (isNorm ? normCentre : 0) + deviation * rng.normal(0, i),
+        ),
       ];
     }),
   );

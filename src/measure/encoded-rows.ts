@@ -133,18 +133,10 @@ export function assertBelongTogether(store: Store, dictionary: Dictionary): void
     });
   }
   const [base, finetuned] = dictionary.sites;
-  if (
-    dictionary.sites.length !== 2 ||
-    base.model !== "base" ||
-    finetuned.model !== "finetuned" ||
-    base.width !== finetuned.width
-  ) {
-    throw new MismatchError(
-      `dictionary: expected two sites of one width, base then finetuned, got ${expected}`,
-      {
-        hint: "Latent Scaling puts one decoder direction into both models, so both must have the same width",
-      },
-    );
+  if (dictionary.sites.length !== 2 || base.model !== "base" || finetuned.model !== "finetuned") {
+    throw new MismatchError(`dictionary: expected two sites, base then finetuned, got ${expected}`, {
+      hint: "Latent Scaling compares a base model with its fine-tune: train on a store that holds both",
+    });
   }
   if (!(dictionary.inferenceThreshold >= 0)) {
     throw new MismatchError(

@@ -13,7 +13,7 @@ import {
   judgeFinetuned,
 } from "./claims.ts";
 import { fveOf } from "./fve-sums.ts";
-import { decoderGeometry, N_SUMS, SUM, scalingOfLatent, totalSums } from "./latent-scaling.ts";
+import { N_SUMS, rowGeometry, SUM, scalingOfLatent, totalSums } from "./latent-scaling.ts";
 import { CLAIM_THRESHOLDS, type LatentMeasure, type MeasureSummary } from "./measure-contract.ts";
 import type { PassResult } from "./measure-pass.ts";
 
@@ -22,12 +22,12 @@ export type TableInputs = Pick<PassResult, "nRows" | "sums" | "documents" | "max
 
 /** One row a latent, in latent order. */
 export function latentRows(dictionary: Dictionary, pass: TableInputs): LatentMeasure[] {
-  const dModel = dictionary.sites[0].width;
+  const widths = { base: dictionary.sites[0].width, finetuned: dictionary.sites[1].width };
   const totals = totalSums(pass.sums);
   return Array.from({ length: dictionary.nLatents }, (_, latent): LatentMeasure => {
     const sums = totals.subarray(latent * N_SUMS, (latent + 1) * N_SUMS);
-    const decoder = decoderGeometry(dictionary.decoderWeight, dModel, latent);
-    const encoder = decoderGeometry(dictionary.encoderWeight, dModel, latent);
+    const decoder = rowGeometry(dictionary.decoderWeight, widths, latent);
+    const encoder = rowGeometry(dictionary.encoderWeight, widths, latent);
     const decoderNormBase = Math.sqrt(decoder.squaredBase);
     const decoderNormFinetuned = Math.sqrt(decoder.squaredFinetuned);
     const weight = decoderNormBase + decoderNormFinetuned;
@@ -49,7 +49,8 @@ export function latentRows(dictionary: Dictionary, pass: TableInputs): LatentMea
       encoderNormBase: Math.sqrt(encoder.squaredBase),
       encoderNormFinetuned: Math.sqrt(encoder.squaredFinetuned),
       deltaNorm,
-      decoderCosine: decoder.inner / (decoderNormBase * decoderNormFinetuned),
+      decoderCosine:
+        decoder.inner === null ? Number.NaN : decoder.inner / (decoderNormBase * decoderNormFinetuned),
       latentClass: classOf(deltaNorm),
       frequency: fired / pass.nRows,
       documents,
@@ -89,6 +90,7 @@ export function summarise(
     counts: countLatents(latents),
     exclusionsFinetuned: countExclusions(evidence.map((latent) => judgeFinetuned(latent))),
     exclusionsBase: countExclusions(evidence.map((latent) => judgeBase(latent))),
+    scalingDirections: dictionary.sites[0].width === dictionary.sites[1].width ? "shared" : "own",
     thresholds: CLAIM_THRESHOLDS,
   };
 }

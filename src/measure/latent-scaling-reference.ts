@@ -40,11 +40,24 @@ function bestMultiple(code: number[], direction: number[], target: number[][]): 
   return withTarget / withItself;
 }
 
+/** What stands for the row `along` in the model `side`: itself, or, of another width, that model's own row at its length. */
+function directionIn(
+  problem: DenseCase,
+  latent: number,
+  { along, side }: { along: Side; side: Side },
+): number[] {
+  const direction = problem.decoder[along][latent];
+  const own = problem.decoder[side][latent];
+  if (direction.length === own.length) return direction;
+  const factor = Math.hypot(...direction) / Math.hypot(...own);
+  return own.map((value) => value * factor);
+}
+
 /** Scaling of one latent along the decoder direction of `along`; nu divides by the model `along`. */
 export function latentScalingReference(problem: DenseCase, latent: number, along: Side): LatentScaling {
-  const direction = problem.decoder[along][latent];
   const code = problem.code.map((codes) => codes[latent]);
   const of = (side: Side): { activation: number; reconstruction: number; error: number } => {
+    const direction = directionIn(problem, latent, { along, side });
     const activation = problem.activation[side];
     const reconstruction = reconstruct(problem, side);
     const withoutOwn = activation.map((h, i) =>

@@ -3,7 +3,9 @@
 // Minder et al. 2025 (arXiv:2504.02922, §2.3). For direction d and target y the best multiple of f·d has the closed
 // form β = Σ f<d, y> / (Σf²·‖d‖²); the error target needs no pass of its own:
 //     β_error(m) = β_activation(m) − β_reconstruction(m) + <d, d_m>/‖d‖²      d_m: model m's own decoder row.
-// The slow twin, latent-scaling-reference.ts, solves every least-squares problem by itself.
+// Models of different width have no direction in common. There, d stands in the other model as that model's own row d_m
+// brought to the length of d: d ↦ ‖d‖·d_m/‖d_m‖. Where both rows point the same way this is the published quantity; what
+// the other model holds along another direction than d_m stays unseen, so a low nu is weaker evidence. The slow twin, latent-scaling-reference.ts, solves every least-squares problem by itself.
 
 import type { LatentScaling } from "./measure-contract.ts";
 
@@ -43,7 +45,13 @@ export function createLatentSums(nGroups: number, nLatents: number): LatentSums 
   return { nGroups, nLatents, values: new Float64Array(nGroups * nLatents * N_SUMS) };
 }
 
-/** One row's codes and targets. Activations and reconstructions: [width] f64, base first, both models of width dModel. */
+/** dModel of the two models. */
+export interface ModelWidths {
+  base: number;
+  finetuned: number;
+}
+
+/** One row's codes and targets. Activations and reconstructions: [base + finetuned width] f64, base first. */
 export interface ScalingRow {
   group: number;
   onTemplate: boolean;
@@ -56,8 +64,55 @@ export interface ScalingRow {
   to: number;
 }
 
-/** Adds one row: costs 8·dModel multiply-adds for each latent that fired, nothing for the others. */
-export function addRow(sums: LatentSums, decoderWeight: Float32Array, dModel: number, row: ScalingRow): void {
+/**
+ * Adds one row: costs 8·dModel multiply-adds for each latent that fired, nothing for the others. With models of different
+ * width only the sums of a direction in its own model exist; the others stay 0.
+ */
+export function addRow(
+  sums: LatentSums,
+  decoderWeight: Float32Array,
+  widths: ModelWidths,
+  row: ScalingRow,
+): void {
+  if (widths.base === widths.finetuned) addRowOfOneWidth(sums, decoderWeight, widths.base, row);
+  else addRowOfTwoWidths(sums, decoderWeight, widths, row);
+}
+
+function addRowOfTwoWidths(
+  sums: LatentSums,
+  decoderWeight: Float32Array,
+  { base, finetuned }: ModelWidths,
+  row: ScalingRow,
+): void {
+  const { activation, reconstruction, latent, code } = row;
+  const { values } = sums;
+  const width = base + finetuned;
+  const along = (target: Float64Array, j: number, from: number, to: number): number => {
+    let inner = 0;
+    for (let c = from; c < to; c += 1) inner += decoderWeight[j * width + c] * target[c];
+    return inner;
+  };
+  for (let entry = row.from; entry < row.to; entry += 1) {
+    const j = latent[entry];
+    const f = code[entry];
+    const at = (row.group * sums.nLatents + j) * N_SUMS;
+    values[at + SUM.fired] += 1;
+    values[at + SUM.code] += f;
+    values[at + SUM.codeSquared] += f * f;
+    if (row.onTemplate) values[at + SUM.codeOnTemplate] += f;
+    values[at + SUM.alongBaseActivationBase] += f * along(activation, j, 0, base);
+    values[at + SUM.alongBaseReconstructionBase] += f * along(reconstruction, j, 0, base);
+    values[at + SUM.alongFinetunedActivationFinetuned] += f * along(activation, j, base, width);
+    values[at + SUM.alongFinetunedReconstructionFinetuned] += f * along(reconstruction, j, base, width);
+  }
+}
+
+function addRowOfOneWidth(
+  sums: LatentSums,
+  decoderWeight: Float32Array,
+  dModel: number,
+  row: ScalingRow,
+): void {
   const { activation, reconstruction, latent, code } = row;
   const { values } = sums;
   const groupStart = row.group * sums.nLatents;
@@ -119,28 +174,29 @@ export function totalSums(sums: LatentSums, weights?: ArrayLike<number>): Float6
   return total;
 }
 
-/** Squared norms of a latent's two decoder rows and their inner product; NaN inner product is never expected. */
-export interface DecoderGeometry {
+/** Squared norms of a latent's two rows and their inner product. */
+export interface RowGeometry {
   squaredBase: number;
   squaredFinetuned: number;
-  inner: number;
+  /** null: the models differ in width, so that there is none. */
+  inner: number | null;
 }
 
-export function decoderGeometry(
-  decoderWeight: Float32Array,
-  dModel: number,
+/** weight: [nLatents, base + finetuned width] f32, encoder or decoder. */
+export function rowGeometry(
+  weight: Float32Array,
+  { base, finetuned }: ModelWidths,
   latent: number,
-): DecoderGeometry {
+): RowGeometry {
+  const start = latent * (base + finetuned);
   let squaredBase = 0;
   let squaredFinetuned = 0;
+  for (let at = start; at < start + base; at += 1) squaredBase += weight[at] * weight[at];
+  for (let at = start + base; at < start + base + finetuned; at += 1)
+    squaredFinetuned += weight[at] * weight[at];
+  if (base !== finetuned) return { squaredBase, squaredFinetuned, inner: null };
   let inner = 0;
-  for (let c = 0, at = latent * 2 * dModel; c < dModel; c += 1, at += 1) {
-    const base = decoderWeight[at];
-    const finetuned = decoderWeight[at + dModel];
-    squaredBase += base * base;
-    squaredFinetuned += finetuned * finetuned;
-    inner += base * finetuned;
-  }
+  for (let at = start; at < start + base; at += 1) inner += weight[at] * weight[at + base];
   return { squaredBase, squaredFinetuned, inner };
 }
 
@@ -151,10 +207,12 @@ export function decoderGeometry(
  */
 export function scalingOfLatent(
   sums: ArrayLike<number>,
-  geometry: DecoderGeometry,
+  geometry: RowGeometry,
 ): { finetuned: LatentScaling; base: LatentScaling } {
-  const { squaredBase, squaredFinetuned, inner } = geometry;
+  const { squaredBase, squaredFinetuned } = geometry;
   const energy = sums[SUM.codeSquared];
+  const inner = geometry.inner ?? Math.sqrt(squaredBase * squaredFinetuned);
+  if (geometry.inner === null) sums = withTransportedSums(sums, Math.sqrt(squaredFinetuned / squaredBase));
   const finetuned = betas({
     denominator: energy * squaredFinetuned,
     activation: [sums[SUM.alongFinetunedActivationBase], sums[SUM.alongFinetunedActivationFinetuned]],
@@ -184,6 +242,29 @@ export function scalingOfLatent(
       nuError: base.betaErrorFinetuned / base.betaErrorBase,
     },
   };
+}
+
+/** Fills in the sums of either direction in the other model: its own row's, times the ratio of the lengths. */
+function withTransportedSums(own: ArrayLike<number>, finetunedOverBase: number): ArrayLike<number> {
+  const sums = Float64Array.from(own);
+  for (const [ofBase, ofFinetuned, acrossBase, acrossFinetuned] of [
+    [
+      SUM.alongBaseActivationBase,
+      SUM.alongFinetunedActivationFinetuned,
+      SUM.alongFinetunedActivationBase,
+      SUM.alongBaseActivationFinetuned,
+    ],
+    [
+      SUM.alongBaseReconstructionBase,
+      SUM.alongFinetunedReconstructionFinetuned,
+      SUM.alongFinetunedReconstructionBase,
+      SUM.alongBaseReconstructionFinetuned,
+    ],
+  ]) {
+    sums[acrossBase] = sums[ofBase] * finetunedOverBase;
+    sums[acrossFinetuned] = sums[ofFinetuned] / finetunedOverBase;
+  }
+  return sums;
 }
 
 /** Pairs are [base, finetuned]. ownShare: <d, d_m>/‖d‖² of model m's own decoder row. */

@@ -49,6 +49,7 @@ export interface LatentMeasure {
   encoderNormFinetuned: number;
   /** 0 base-only, 0.5 shared, 1 finetuned-only. */
   deltaNorm: number;
+  /** Of the angle between the two decoder rows; NaN for models of different width, which have no space in common. */
   decoderCosine: number;
   latentClass: LatentClass;
   /** Share of rows where it fired. */
@@ -96,6 +97,11 @@ export interface MeasureSummary {
   /** Candidates left out, by reason, for each direction. */
   exclusionsFinetuned: Record<Exclusion, number>;
   exclusionsBase: Record<Exclusion, number>;
+  /**
+   * What Latent Scaling puts into either model. "shared": one decoder row into both, as published. "own": the models
+   * differ in width, so each is read along its own row, brought to one length; see latent-scaling.ts.
+   */
+  scalingDirections: "shared" | "own";
   thresholds: ClaimThresholds;
 }
 

@@ -100,7 +100,8 @@ export async function readSummaryFile(
       { hint },
     );
   }
-  return { summary: summary as MeasureSummary, inputs };
+  // Files from before models of different width could be compared do not say it: they had one row for both.
+  return { summary: { scalingDirections: "shared", ...summary } as MeasureSummary, inputs };
 }
 
 /** True when all three files are there and were made from the same inputs with the thresholds of today. */

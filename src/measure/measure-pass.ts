@@ -118,16 +118,21 @@ export async function measurePass(options: PassOptions): Promise<PassResult> {
       rowsOfDocument += 1;
       result.nNonZero += to - from;
       const onTemplate = rows.role[row] === TEMPLATE;
-      addRow(sums, decoderWeight, base, {
-        group,
-        onTemplate,
-        activation: h,
-        reconstruction,
-        latent,
-        code,
-        from,
-        to,
-      });
+      addRow(
+        sums,
+        decoderWeight,
+        { base, finetuned },
+        {
+          group,
+          onTemplate,
+          activation: h,
+          reconstruction,
+          latent,
+          code,
+          from,
+          to,
+        },
+      );
       for (let entry = from; entry < to; entry += 1) {
         const j = latent[entry];
         if (code[entry] > maxCode[j]) maxCode[j] = code[entry];

@@ -5,7 +5,7 @@
 //   latent                      INT32   0 … nLatents − 1
 //   decoderNormBase, decoderNormFinetuned, encoderNormBase, encoderNormFinetuned
 //   deltaNorm                           0 base-only, 0.5 shared, 1 finetuned-only
-//   decoderCosine                       between the two decoder rows
+//   decoderCosine                       between the two decoder rows; NaN for models of different width
 //   latentClass                 STRING  base-only | shared | finetuned-only | other
 //   frequency                           share of rows (BOS excluded) in which it fired
 //   documents                   INT32   documents in which it fired

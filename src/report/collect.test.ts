@@ -119,7 +119,7 @@ beforeAll(async () => {
       base: { path: "/models/mini/base", hash: "aa", dModel: 2 },
       finetuned: { path: "/models/mini/finetuned", hash: "bb", dModel: 2 },
       data: { path: "/data/chats.jsonl", sha256: "cc" },
-      tokenizerHash: "dd",
+      tokenizer: { hash: "dd" },
       layer: { base: 3, finetuned: 3 },
     },
     commands: ["npx tunediff demo"],

@@ -19,6 +19,8 @@ import { CARD_LIMITS } from "./sections/claims.ts";
 interface ComparedModel {
   /** Folder or id, as the user named it. */
   path: string;
+  /** Folder of the LoRA adapter merged over it. */
+  adapter?: string;
   hash: string;
   dModel: number;
 }
@@ -34,7 +36,7 @@ export interface CollectOptions {
     base: ComparedModel;
     finetuned: ComparedModel;
     data: { path: string; sha256: string };
-    tokenizerHash: string;
+    tokenizer: { hash: string };
     layer: { base: number; finetuned: number };
   };
   /** How to make the study again, one command each. */
@@ -67,7 +69,7 @@ export async function collectReportInput(options: CollectOptions): Promise<Repor
   const lens = new Map((await readLens(dictionaryFolder)).map((row) => [row.latent, row]));
   const examples = readExamples(dictionaryFolder, claims);
   const seconds = await stageSeconds(join(folder, "journal.jsonl"));
-  const names = { base: displayName(lock.base.path), finetuned: displayName(lock.finetuned.path) };
+  const names = { base: modelName(lock.base), finetuned: modelName(lock.finetuned) };
 
   return {
     title: `${names.finetuned} against ${names.base}`,
@@ -79,7 +81,7 @@ export async function collectReportInput(options: CollectOptions): Promise<Repor
       finetunedHash: lock.finetuned.hash,
       layer: perModel(lock.layer),
       dModel: perModel({ base: lock.base.dModel, finetuned: lock.finetuned.dModel }),
-      tokenizerHash: lock.tokenizerHash,
+      tokenizerHash: lock.tokenizer.hash,
     },
     data: await dataFacts(join(folder, "stores", config.store.name), lock.data),
     training: await trainingFacts(dictionaryFolder, training, seconds.train),
@@ -180,6 +182,10 @@ async function stageSeconds(journalPath: string): Promise<Record<string, number>
       .reduce((sum, event) => sum + (event.seconds ?? 0), 0);
   }
   return seconds;
+}
+
+function modelName({ path, adapter }: ComparedModel): string {
+  return adapter === undefined ? displayName(path) : `${displayName(path)} + ${displayName(adapter)}`;
 }
 
 /** The end of a path that tells two models apart: "minichat/base", "Llama-3.1-8B". */

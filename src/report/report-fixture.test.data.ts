@@ -297,6 +297,7 @@ function madeSummary(latents: LatentMeasure[]): MeasureSummary {
     },
     exclusionsFinetuned: exclusions("finetuned"),
     exclusionsBase: exclusions("base"),
+    scalingDirections: "shared",
     thresholds: CLAIM_THRESHOLDS,
   };
 }

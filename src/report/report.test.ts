@@ -26,7 +26,14 @@ const empty = renderReport({
   training: { ...emptyInput.training, metrics: [] },
 });
 const many = renderReport(reportFixture({ nLatents: 600, nFinetunedClaims: 320 }));
-const PAGES = { page, empty, many };
+/** The same study, had the models been 128 and 192 wide. */
+const unequal = renderReport({
+  ...input,
+  pair: { ...input.pair, layer: { base: 3, finetuned: 4 }, dModel: { base: 128, finetuned: 192 } },
+  summary: { ...input.summary, scalingDirections: "own" },
+  latents: input.latents.map((latent) => ({ ...latent, decoderCosine: Number.NaN })),
+});
+const PAGES = { page, empty, many, unequal };
 
 /** Faults are reported in a few words; a failing expectation must not print a page of a megabyte. */
 function has(markup: string, words: string): boolean {
@@ -166,6 +173,19 @@ test("every claim's numbers stand in its card, next to their names", () => {
     const examples = input.examples(claim.measure.latent).slice(0, CARD_LIMITS.examples);
     expect([...card.matchAll(/<p class="text">/g)]).toHaveLength(examples.length);
   }
+});
+
+test("models of different width: both are named, and what does not exist is said instead of shown", () => {
+  expect(has(unequal, "128 (base), 192 (finetuned)")).toBe(true);
+  expect(has(unequal, "block 3 (base) and 4 (finetuned)")).toBe(true);
+  expect(firstMatch(unequal, /<p class="note" id="widths-note">[^<]*/)).toMatch(
+    /base 128, finetuned 192.*no decoder cosine.*weaker evidence/,
+  );
+  const cosine = /decoder cosine<\/abbr><\/dt><dd>([^<]*)<\/dd>(<dd class="glyph">)?/g;
+  const shown = [...unequal.matchAll(cosine)];
+  expect(shown.length).toBeGreaterThan(3);
+  for (const [, value, glyph] of shown) expect([value, glyph]).toEqual(["none: widths differ", undefined]);
+  expect(has(page, "widths-note")).toBe(false);
 });
 
 test("the peak of each example is marked once and bears its activation", () => {

@@ -58,12 +58,12 @@ export const TERMS = {
   decoderCosine: {
     name: "decoder cosine",
     short: "Cosine of the angle between the latent's two decoder directions.",
-    more: "Near 1 the latent means the same in both models. Without meaning when one of the two is almost zero.",
+    more: "Near 1 the latent means the same in both models. Without meaning when one of the two is almost zero, and absent when the models differ in width.",
   },
   scaling: {
     name: "Latent Scaling",
     short: "Asks how far a latent's direction is useful for each model, whatever the decoder norms say.",
-    more: "For a target (the residual, its reconstruction, or the error left without this latent) beta is the best multiple of the latent's contribution. nu is the ratio of the two models' betas: the model that should lack the concept over the one that has it. Minder et al. 2025, arXiv:2504.02922.",
+    more: "For a target (the residual, its reconstruction, or the error left without this latent) beta is the best multiple of the latent's contribution. nu is the ratio of the two models' betas: the model that should lack the concept over the one that has it. Models of different width are each read along their own direction. Minder et al. 2025, arXiv:2504.02922.",
   },
   nuReconstruction: {
     name: "nuReconstruction",

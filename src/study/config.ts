@@ -6,6 +6,7 @@ import { parseDocument, stringify } from "yaml";
 import { z } from "zod";
 import { ConfigError, FormatError } from "../errors.ts";
 import { writeFileAtomic } from "../formats/atomic.ts";
+import { EXECUTION_DEVICES } from "../lm/device.ts";
 
 const LayerSchema = z.union([
   z.int().min(0),
@@ -23,6 +24,8 @@ const StudySchema = z.strictObject({
   layer: LayerSchema.optional(),
   seed: z.int().min(0).default(0),
   threads: z.int().min(1).max(256).optional(),
+  /** Where the models run; the dictionary is trained on the CPU. */
+  device: z.enum(EXECUTION_DEVICES).default("cpu"),
   store: z
     .strictObject({
       name: z
@@ -32,6 +35,10 @@ const StudySchema = z.strictObject({
       dtype: z.enum(["bf16", "f32"]).default("bf16"),
       /** Longer documents are cut, in tokens. */
       maxTokens: z.int().min(2).max(65_535).default(512),
+      /** Tokens, by their strings, that the base reads as others: "<|eot_id|>": "####". */
+      baseReplacements: z.record(z.string().min(1), z.string().min(1)).default({}),
+      /** Tokens at the start of each document that are read but not stored, such as a fixed system prompt. */
+      skipFirst: z.int().min(0).max(65_535).default(0),
     })
     .prefault({}),
   dictionary: z

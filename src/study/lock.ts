@@ -8,15 +8,19 @@ import { createReadStream } from "node:fs";
 import { join } from "node:path";
 import { FormatError } from "../errors.ts";
 import { writeFileAtomic } from "../formats/atomic.ts";
+import { inspectPair } from "../harvest/inspect-pair.ts";
 import { openPair } from "../harvest/open-pair.ts";
+import { openModel } from "../lm/adapter.ts";
 import { type Checkpoint, openCheckpoint } from "../lm/checkpoint.ts";
 import { packageVersion } from "../package-root.ts";
 import type { StudyConfig } from "./config.ts";
 
 export interface LockedModel {
   path: string;
-  /** SHA-256 over config and weights. */
+  /** SHA-256 over config and weights, an adapter's included. */
   hash: string;
+  /** The folder of the LoRA adapter merged over `path`; absent: none. */
+  adapter?: string;
   modelType: string;
   nLayers: number;
   dModel: number;
@@ -30,7 +34,8 @@ export interface StudyLock {
   base: LockedModel;
   finetuned: LockedModel;
   data: { path: string; sha256: string };
-  tokenizerHash: string;
+  /** Cuts the text for both models. */
+  tokenizer: { path: string; hash: string };
   /** 0-based block in each model. */
   layer: { base: number; finetuned: number };
   seed: number;
@@ -38,14 +43,15 @@ export interface StudyLock {
 
 /** Resolves and checks a configuration. Throws FormatError, ConfigError or MismatchError; warnings are sentences. */
 export async function resolveLock(config: StudyConfig): Promise<{ lock: StudyLock; warnings: string[] }> {
+  const inspected = await inspectPair(config);
   const base = await openCheckpoint(config.base);
-  const finetuned = await openCheckpoint(config.finetuned).catch(async (error: unknown) => {
+  const finetuned = await openModel(config.finetuned, config).catch(async (error: unknown) => {
     await base.close();
     throw error;
   });
   try {
-    const layer = resolveLayer(config, base);
-    const { tokenizer, warnings } = await openPair({ ...config, layer }, { base, finetuned });
+    const { layer } = inspected;
+    const { tokenizer, warnings } = await openPair(config, { base, finetuned }, inspected);
     const lock: StudyLock = {
       schemaVersion: 1,
       tunediff: packageVersion(),
@@ -54,7 +60,7 @@ export async function resolveLock(config: StudyConfig): Promise<{ lock: StudyLoc
       base: lockedModel(base),
       finetuned: lockedModel(finetuned),
       data: { path: config.data, sha256: await hashFile(config.data) },
-      tokenizerHash: tokenizer.hash,
+      tokenizer: { path: tokenizer.folder, hash: tokenizer.hash },
       layer,
       seed: config.seed,
     };
@@ -66,13 +72,9 @@ export async function resolveLock(config: StudyConfig): Promise<{ lock: StudyLoc
 }
 
 function lockedModel(checkpoint: Checkpoint): LockedModel {
-  const { folder, hash, config } = checkpoint;
-  return { path: folder, hash, modelType: config.modelType, nLayers: config.nLayers, dModel: config.dModel };
-}
-
-function resolveLayer({ layer }: StudyConfig, base: Checkpoint): { base: number; finetuned: number } {
-  const asked = layer ?? Math.floor(base.config.nLayers / 2);
-  return typeof asked === "number" ? { base: asked, finetuned: asked } : asked;
+  const { folder, hash, config, adapter } = checkpoint;
+  const { modelType, nLayers, dModel } = config;
+  return { path: folder, hash, ...(adapter && { adapter: adapter.folder }), modelType, nLayers, dModel };
 }
 
 async function hashFile(path: string): Promise<string> {

@@ -10,7 +10,7 @@ import { acquireLock, writeFileAtomic } from "../formats/atomic.ts";
 import { ensureFolder } from "../formats/disk.ts";
 import { harvest } from "../harvest/harvest.ts";
 import { lens, writeLens } from "../lens/lens.ts";
-import { openCheckpoint } from "../lm/checkpoint.ts";
+import { openModel } from "../lm/adapter.ts";
 import { loadUnembedding } from "../lm/runner.ts";
 import { measure, readMeasure } from "../measure/measure.ts";
 import type { ReportProgress } from "../progress.ts";
@@ -181,6 +181,9 @@ function stageSteps(
           storeName: config.store.name,
           dtype: config.store.dtype,
           maxTokens: config.store.maxTokens,
+          baseReplacements: config.store.baseReplacements,
+          skipFirst: config.store.skipFirst,
+          device: config.device,
           threads,
           identity: { data: lock.data.sha256 },
           reportProgress,
@@ -204,7 +207,7 @@ function stageSteps(
       outputs: [tables("measure.parquet"), tables("measure.json"), join(paths.dictionary, "examples.sqlite")],
       work: () =>
         withStore(async (store) => {
-          const tokenizer = await loadTokenizer(config.finetuned);
+          const tokenizer = await loadTokenizer(lock.tokenizer.path);
           await measure({
             store,
             dictionary: await loadDictionary(dictionaryFolder),
@@ -221,12 +224,12 @@ function stageSteps(
       key: lensKey,
       outputs: [tables("lens.parquet")],
       work: async () => {
-        const tokenizer = await loadTokenizer(config.finetuned);
+        const tokenizer = await loadTokenizer(lock.tokenizer.path);
         const rows = await lens({
           dictionary: await loadDictionary(dictionaryFolder),
           unembeddings: {
-            base: await unembeddingOf(config.base),
-            finetuned: await unembeddingOf(config.finetuned),
+            base: await unembeddingOf(config.base, config),
+            finetuned: await unembeddingOf(config.finetuned, config),
           },
           tokenString: tokenizer.tokenString,
           reportProgress,
@@ -275,8 +278,11 @@ function stageSteps(
   };
 }
 
-async function unembeddingOf(folder: string): Promise<Awaited<ReturnType<typeof loadUnembedding>>> {
-  const checkpoint = await openCheckpoint(folder);
+async function unembeddingOf(
+  folder: string,
+  { base }: StudyConfig,
+): Promise<Awaited<ReturnType<typeof loadUnembedding>>> {
+  const checkpoint = await openModel(folder, { base });
   try {
     return await loadUnembedding(checkpoint);
   } finally {

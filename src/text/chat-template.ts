@@ -1,21 +1,20 @@
 // A model folder's chat template: messages to the text its model was trained on.
 //
-// Hugging Face's Jinja (@huggingface/jinja, trim_blocks and lstrip_blocks on, raise_exception) with the source and
-// output caps of spec reliability §5. Dates are frozen, so that a render is a pure function of its messages.
-// No deadline yet: a template that loops for ever hangs (a worker that can be killed belongs around `render`).
+// Hugging Face's Jinja (@huggingface/jinja, trim_blocks and lstrip_blocks on, raise_exception, {% generation %}) run in
+// the guarded process, with the source and output caps of spec reliability §5, a deadline a chat and a memory cap. Dates
+// are frozen (guard-child.ts), so that a render is a pure function of its messages.
 // Where each message's content ends up is content-spans.ts.
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { Template } from "@huggingface/jinja";
 import { FormatError } from "../errors.ts";
 import type { ChatMessage } from "./document.ts";
+import { askGuard, DEFAULT_DEADLINE_MS, type GuardLimits } from "./guard-process.ts";
+import type { RenderOutcome } from "./guard-protocol.ts";
 import { type NamedTokens, readFolderJson, readFolderText } from "./tokenizer-file.ts";
 
 const MAX_SOURCE_BYTES = 64 * 1024;
 const MAX_OUTPUT_CHARS = 1_000_000;
-/** The day Llama 3.1's template names where no date is given: any fixed day would do. */
-const FROZEN_DAY = new Date(Date.UTC(2024, 6, 26));
 
 export interface ChatTemplate {
   /** Where the source was found, for messages. */
@@ -23,82 +22,72 @@ export interface ChatTemplate {
   source: string;
   /** SHA-256 hex of source and named tokens: equal hashes render alike. */
   hash: string;
-  /** Without generation prompt. Throws FormatError with the template's own reason, or when the output is too long. */
-  render(messages: ChatMessage[]): string;
+  /** Whether the template asks for today's date; it is told 26 July 2024, always. */
+  asksForDate: boolean;
+  /**
+   * One chat without generation prompt. Throws FormatError with the template's own reason, or when the output is too
+   * long, or the template does not parse, takes too long or too much memory.
+   */
+  render(messages: ChatMessage[]): Promise<string>;
+  /**
+   * Many chats, in groups that are answered together: one outcome a chat, in order. A chat that the template refuses is
+   * an outcome; throws FormatError where the template itself is at fault (does not parse, too slow, too large).
+   */
+  renderGroups(groups: ChatMessage[][][]): Promise<RenderOutcome[][]>;
 }
 
-/** strftime of the frozen day; directives that templates use, others are left as they stand. */
-export function frozenDate(format: string): string {
-  const part = (options: Intl.DateTimeFormatOptions): string =>
-    FROZEN_DAY.toLocaleString("en-US", { timeZone: "UTC", ...options });
-  const parts: Record<string, string> = {
-    d: part({ day: "2-digit" }),
-    m: part({ month: "2-digit" }),
-    Y: part({ year: "numeric" }),
-    b: part({ month: "short" }),
-    B: part({ month: "long" }),
-    a: part({ weekday: "short" }),
-    A: part({ weekday: "long" }),
-    H: "00",
-    M: "00",
-    S: "00",
-  };
-  return format.replace(/%([a-zA-Z])/g, (whole, letter: string) => parts[letter] ?? whole);
-}
-
-/** Sets strftime_now before the template runs; the newline that trim_blocks would eat is given back. */
-function freezeDates(source: string): string {
-  if (!source.includes("strftime_now")) return source;
-  return `{% set strftime_now = tunediff_frozen_date %}${source.startsWith("\n") ? "\n" : ""}${source}`;
-}
-
-/** Template from its source. place names it in messages. Throws FormatError when it is too long or does not parse. */
+/** Template from its source. place names it in messages. Throws FormatError when it is too long. */
 export function createChatTemplate(options: {
   place: string;
   source: string;
   namedTokens: NamedTokens;
+  limits?: GuardLimits;
 }): ChatTemplate {
-  const { place, source, namedTokens } = options;
+  const { place, source, namedTokens, limits = { deadlineMs: DEFAULT_DEADLINE_MS } } = options;
   const nBytes = Buffer.byteLength(source);
   if (nBytes > MAX_SOURCE_BYTES) {
     throw new FormatError(
       `${place}: expected a chat template of at most ${MAX_SOURCE_BYTES} bytes, got ${nBytes}`,
+      { hint: "no published template is that long: check the file" },
     );
   }
-  const fail = (doing: string, cause: unknown): FormatError => {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    return new FormatError(`${place}: expected a chat template that ${doing}, got: ${reason}`, { cause });
+  const renderGroups = async (groups: ChatMessage[][][]): Promise<RenderOutcome[][]> => {
+    const items = groups.map((chats) =>
+      chats.map((messages) => messages.map(({ role, content }) => ({ role, content }))),
+    );
+    const globals = Object.fromEntries(Object.entries(namedTokens));
+    try {
+      const results = await askGuard(
+        { kind: "render", source, globals, items, maxOutputChars: MAX_OUTPUT_CHARS },
+        limits,
+      );
+      return results as RenderOutcome[][];
+    } catch (cause) {
+      if (!(cause instanceof FormatError)) throw cause;
+      throw new FormatError(
+        `${place}: expected a chat template that parses and runs, got: ${cause.message}`,
+        {
+          hint: "give the folder a chat_template.jinja that renders these messages",
+          cause,
+        },
+      );
+    }
   };
-  let template: Template;
-  try {
-    template = new Template(freezeDates(source));
-  } catch (cause) {
-    throw fail("parses", cause);
-  }
   return {
     place,
     source,
+    asksForDate: source.includes("strftime_now"),
     hash: createHash("sha256")
       .update(JSON.stringify([source, Object.entries(namedTokens).sort()]))
       .digest("hex"),
-    render: (messages) => {
-      let text: string;
-      try {
-        text = template.render({
-          messages: messages.map(({ role, content }) => ({ role, content })),
-          add_generation_prompt: false,
-          tunediff_frozen_date: frozenDate,
-          ...namedTokens,
-        });
-      } catch (cause) {
-        throw fail(`accepts the roles ${messages.map(({ role }) => role).join(", ")}`, cause);
-      }
-      if (text.length > MAX_OUTPUT_CHARS) {
-        throw new FormatError(
-          `${place}: expected at most ${MAX_OUTPUT_CHARS} characters a chat, got ${text.length}`,
-        );
-      }
-      return text;
+    renderGroups,
+    render: async (messages) => {
+      const [[outcome]] = await renderGroups([[messages]]);
+      if ("text" in outcome) return outcome.text;
+      const roles = messages.map(({ role }) => role).join(", ");
+      throw new FormatError(
+        `${place}: expected a chat template that accepts the roles ${roles}, got: ${outcome.refused}`,
+      );
     },
   };
 }

@@ -1,43 +1,83 @@
 // Where each message's content lies in the rendered chat, and to which message the template around it belongs.
 //
-// A chat is rendered as it is, and once per shape (sequence of roles) with every content between two private-use
-// marks. The marks cut that second render into template parts; the real render must then read
-// part 0, content 0, part 1, content 1 … with each content whole or trimmed. Anything else (a content dropped,
-// repeated, moved or rewritten) is refused: a wrong mask would be worse than none.
-// Knows no particular template.
+// Every chat is rendered twice, as it is and with its contents between marks (mark-contents.ts). The marked render
+// without its marks must be the plain one; then the marks say exactly which characters are whose, also where a template
+// trims, drops, repeats, moves or rewrites a content. Where the marks disturb the template (it trims, it looks for
+// "</think>") they are placed further in, message by message. What still cannot be told is refused: a wrong mask would
+// be worse than none. Knows no particular template.
 
-import { FormatError } from "../errors.ts";
 import type { ChatTemplate } from "./chat-template.ts";
 import type { ChatMessage } from "./document.ts";
+import type { RenderOutcome } from "./guard-protocol.ts";
+import {
+  type ContentSegment,
+  carefulPlacements,
+  chooseNonce,
+  corePieces,
+  markMessages,
+  type Pieces,
+  readMarkedRender,
+  templateLiterals,
+  wholePieces,
+} from "./mark-contents.ts";
 
-export interface LocatedMessage {
-  /** UTF-16 offsets of the content in the rendered text, end exclusive. */
-  start: number;
-  end: number;
-  /** UTF-16 units that the template trimmed from the content's start. */
-  trimmedStart: number;
-  /** Template text from `end` to here closes this message; from here to the next content it opens the next one. */
+export interface LocatedSegment extends ContentSegment {
+  /** Template text from `end` to here closes this message; from here to the next segment it opens the next one. */
   closeEnd: number;
 }
 
 export interface LocatedChat {
   text: string;
-  messages: LocatedMessage[];
+  /** Ascending, disjoint. A message may have none (dropped) or several (repeated, cut, moved). */
+  segments: LocatedSegment[];
+  /** Template text from 0 to here belongs to no message: BOS, a default system prompt. */
+  preambleEnd: number;
 }
 
-interface Shape {
-  /** Template text before content 0, between contents, and after the last one: nMessages + 1 strings. */
-  parts: string[];
-  /** Characters of parts[i + 1] that close message i. */
-  closeLengths: number[];
+export type LocateOutcome = LocatedChat | { refused: string };
+
+/** A chat whose contents are found but whose borders between messages are not. */
+interface Attributed {
+  messages: ChatMessage[];
+  pieces: Pieces[];
+  nonce: number;
+  text: string;
+  segments: ContentSegment[];
 }
 
-const MAX_SHAPES_PER_KEY = 8;
+type Attribution = Attributed | { refused: string };
 
-function chooseMarks(messages: ChatMessage[]): { open: (i: number) => string; close: (i: number) => string } {
-  let nonce = 0;
-  while (messages.some(({ content }) => content.includes(`\uF5B8${nonce}.`))) nonce += 1;
-  return { open: (i) => `\uF5B8${nonce}.${i}\uF5B9`, close: (i) => `\uF5B8${nonce}.${i}\uF5BA` };
+const MAX_CAREFUL_MESSAGES = 200;
+const CANNOT_TELL =
+  "expected contents that can be followed into the rendered chat (whole, trimmed, cut, dropped or repeated), got";
+
+const hasText = (outcome: RenderOutcome | undefined): outcome is { text: string } =>
+  outcome !== undefined && "text" in outcome;
+
+/** The attribution that a marked render proves, or undefined. */
+function accept(
+  plain: string,
+  marked: RenderOutcome | undefined,
+  chat: { messages: ChatMessage[]; pieces: Pieces[]; nonce: number },
+): Attributed | undefined {
+  if (!hasText(marked)) return undefined;
+  const { text, segments } = readMarkedRender(marked.text, chat);
+  return text === plain && segments !== null ? { ...chat, text, segments } : undefined;
+}
+
+/**
+ * With marks inside the white space only: whether none of it can still be there. Where the template's own white space
+ * reads like the content's, each side must be tried on its own.
+ */
+function isSurelyTrimmed({ messages, text, segments }: Attributed): boolean {
+  return segments.every(({ message, start, end }) => {
+    const { content } = messages[message];
+    const lead = content.slice(0, content.length - content.trimStart().length);
+    const trail = content.slice(content.trimEnd().length);
+    const isThere = (space: string, at: number): boolean =>
+      space !== "" && at >= 0 && text.startsWith(space, at);
+    return !isThere(lead, start - lead.length) && !isThere(trail, end);
+  });
 }
 
 function commonPrefixLength(a: string, b: string): number {
@@ -46,114 +86,152 @@ function commonPrefixLength(a: string, b: string): number {
   return length;
 }
 
-/** Renders with marks and cuts at them. Throws FormatError when a content is missing, repeated or out of order. */
-function deriveShape(template: ChatTemplate, messages: ChatMessage[]): Shape {
-  const marks = chooseMarks(messages);
-  const marked = messages.map(({ role, content }, i) => ({
-    role,
-    content: marks.open(i) + content + marks.close(i),
-  }));
-  const render = template.render(marked);
-  const parts: string[] = [];
-  const contentEnds: number[] = [];
-  let from = 0;
-  for (let i = 0; i < messages.length; i += 1) {
-    const open = render.indexOf(marks.open(i));
-    const close = render.indexOf(marks.close(i));
-    const isOnce =
-      open >= from &&
-      close >= open &&
-      render.lastIndexOf(marks.open(i)) === open &&
-      render.lastIndexOf(marks.close(i)) === close;
-    if (!isOnce) {
-      throw new FormatError(
-        `${template.place}: expected messages[${i}] (${messages[i].role}) once and in order in the rendered chat, got it ${
-          open < 0 || close < 0 ? "dropped or cut" : "repeated or moved"
-        }`,
-        { hint: "leave such messages out of the data, or use a template that writes each message once" },
-      );
-    }
-    parts.push(render.slice(from, open));
-    from = close + marks.close(i).length;
-    contentEnds.push(from);
-  }
-  parts.push(render.slice(from));
-  const closeLengths = messages.map((_, i) => {
-    if (i === messages.length - 1) return parts[i + 1].length;
-    return findCloseLength({ template, marked, i, render, contentEnd: contentEnds[i], gap: parts[i + 1] });
-  });
-  return { parts, closeLengths };
-}
-
-/** Characters of the gap after message i that are there when the chat ends with message i: what closes it. */
-function findCloseLength(options: {
-  template: ChatTemplate;
-  marked: ChatMessage[];
-  i: number;
-  render: string;
-  contentEnd: number;
-  gap: string;
-}): number {
-  const { template, marked, i, render, contentEnd, gap } = options;
-  let ended: string;
-  try {
-    ended = template.render(marked.slice(0, i + 1));
-  } catch {
-    // A template that refuses chats ending here says nothing about the border: the gap opens the next message.
-    return 0;
-  }
-  if (!ended.startsWith(render.slice(0, contentEnd))) return 0;
-  return commonPrefixLength(ended.slice(contentEnd), gap);
-}
-
-/** Reads text as part, content, part, …; null when it does not fit. */
-function fitShape(text: string, messages: ChatMessage[], shape: Shape): LocatedMessage[] | null {
-  const { parts, closeLengths } = shape;
-  if (!text.startsWith(parts[0])) return null;
-  const located: LocatedMessage[] = [];
-  const fitFrom = (i: number, start: number): boolean => {
-    if (i === messages.length) return start === text.length;
-    const { content } = messages[i];
-    const forms = new Set([content, content.trim(), content.trimStart(), content.trimEnd()]);
-    for (const form of forms) {
-      const end = start + form.length;
-      if (!text.startsWith(form, start) || !text.startsWith(parts[i + 1], end)) continue;
-      const isStartTrimmed = form.length < content.length && !content.startsWith(form);
-      const trimmedStart = isStartTrimmed ? content.length - content.trimStart().length : 0;
-      located[i] = { start, end, trimmedStart, closeEnd: end + closeLengths[i] };
-      if (fitFrom(i + 1, end + parts[i + 1].length)) return true;
-    }
-    return false;
-  };
-  return fitFrom(0, parts[0].length) ? located : null;
-}
+const FIRST_TURNS: ChatMessage[] = ["x", "y", "z", "w"].map((content, i) => ({
+  role: i % 2 === 0 ? "user" : "assistant",
+  content,
+}));
 
 /**
- * Renders chats of one template and locates their contents; remembers shapes between calls.
+ * Finds contents in the renders of one template; remembers between calls what closes a message.
  *
- * Throws FormatError when the template refuses a chat or treats a content in a way that cannot be located.
+ * The function gives one outcome a chat, in order: a refusal says why this chat has no exact masks. Throws FormatError
+ * when the template itself is at fault.
  */
-export function createChatLocator(template: ChatTemplate): (messages: ChatMessage[]) => LocatedChat {
-  const shapes = new Map<string, Shape[]>();
-  return (messages) => {
-    const text = template.render(messages);
-    const key = messages.map(({ role }) => role).join();
-    const known = shapes.get(key) ?? [];
-    for (const shape of known) {
-      const located = fitShape(text, messages, shape);
-      if (located) return { text, messages: located };
+export function createChatLocator(
+  template: ChatTemplate,
+): (chats: ChatMessage[][]) => Promise<LocateOutcome[]> {
+  const literals = templateLiterals(template.source);
+  /** Length of the closing part by roles and text of a gap. */
+  const closeLengths = new Map<string, number>();
+  let userOpening: Promise<string | undefined> | undefined;
+
+  const attributeQuickly = async (chats: ChatMessage[][]): Promise<Attribution[]> => {
+    const variants = chats.map((messages) => {
+      const nonce = chooseNonce(messages);
+      const placements = [messages.map(({ content }) => wholePieces(content))];
+      if (messages.some(({ content }) => content.trim() !== content)) {
+        placements.push(messages.map(({ content }) => corePieces(content)));
+      }
+      return placements.map((pieces) => ({ messages, pieces, nonce }));
+    });
+    const outcomes = await template.renderGroups(
+      variants.map((chosen) => [
+        chosen[0].messages,
+        ...chosen.map(({ messages, pieces, nonce }) => markMessages(messages, pieces, nonce)),
+      ]),
+    );
+    const found: Attribution[] = [];
+    for (const [i, [plain, ...marked]] of outcomes.entries()) {
+      if (!hasText(plain)) {
+        found.push({ refused: `expected a chat that the template accepts, got: ${plain.refused}` });
+        continue;
+      }
+      let accepted: Attribution | undefined;
+      for (const [v, chat] of variants[i].entries()) {
+        const candidate = accept(plain.text, marked[v], chat);
+        if (candidate !== undefined && (v === 0 || isSurelyTrimmed(candidate))) accepted ??= candidate;
+      }
+      found.push(accepted ?? (await attributeCarefully(variants[i][0].messages, plain.text)));
     }
-    const shape = deriveShape(template, messages);
-    const located = fitShape(text, messages, shape);
-    if (!located) {
-      throw new FormatError(
-        `${template.place}: expected each message's content unchanged or trimmed in the rendered chat, got it rewritten`,
-        {
-          hint: "the template changes or omits some contents (an empty one, or text that it treats specially)",
-        },
+    return found;
+  };
+
+  /** One message after another: the first placement of its marks that leaves the render as it is. */
+  const attributeCarefully = async (messages: ChatMessage[], plain: string): Promise<Attribution> => {
+    const nonce = chooseNonce(messages);
+    const placements = messages.map(({ content }) => carefulPlacements(content, literals));
+    if (messages.length > MAX_CAREFUL_MESSAGES) {
+      return { refused: `${CANNOT_TELL} marks that disturb it, and ${messages.length} messages` };
+    }
+    const none = messages.map((): Pieces => []);
+    const only = (i: number, pieces: Pieces): Pieces[] => none.with(i, pieces);
+    const outcomes = await template.renderGroups(
+      messages.map((message, i) => [
+        messages.with(i, { ...message, content: "" }),
+        ...placements[i].map((pieces) => markMessages(messages, only(i, pieces), nonce)),
+      ]),
+    );
+    const chosen: Pieces[] = [];
+    for (const [i, [emptied, ...marked]] of outcomes.entries()) {
+      const fit = placements[i].find((pieces, p) =>
+        accept(plain, marked[p], { messages, pieces: only(i, pieces), nonce }),
       );
+      // Without any mark that fits, a content may still be one that leaves no trace: the render does without it.
+      const isTraceless = hasText(emptied) && emptied.text === plain;
+      if (fit === undefined && !isTraceless) {
+        return { refused: `${CANNOT_TELL} messages[${i}] (${messages[i].role}) treated in another way` };
+      }
+      chosen.push(fit ?? []);
     }
-    if (known.length < MAX_SHAPES_PER_KEY) shapes.set(key, [...known, shape]);
-    return { text, messages: located };
+    const chat = { messages, pieces: chosen, nonce };
+    const [[together]] = await template.renderGroups([[markMessages(messages, chosen, nonce)]]);
+    return accept(plain, together, chat) ?? { refused: `${CANNOT_TELL} contents that depend on each other` };
+  };
+
+  const gapKey = ({ messages, text, segments }: Attributed, s: number): string =>
+    JSON.stringify([
+      messages[segments[s].message].role,
+      messages[segments[s + 1].message].role,
+      text.slice(segments[s].end, segments[s + 1].start),
+    ]);
+  const isBorder = ({ segments }: Attributed, s: number): boolean =>
+    segments[s].message !== segments[s + 1].message;
+
+  /** What closes a message is there, too, when the chat ends with that message. */
+  const learnClosings = async (chats: Attributed[]): Promise<void> => {
+    const probes = new Map<string, { chat: Attributed; s: number }>();
+    for (const chat of chats) {
+      for (let s = 0; s + 1 < chat.segments.length; s += 1) {
+        const key = gapKey(chat, s);
+        if (isBorder(chat, s) && !closeLengths.has(key) && !probes.has(key)) probes.set(key, { chat, s });
+      }
+    }
+    const cuts = Array.from(probes.values(), ({ chat, s }) => {
+      const length = chat.segments[s].message + 1;
+      return { messages: chat.messages.slice(0, length), pieces: chat.pieces, nonce: chat.nonce };
+    });
+    const outcomes = await template.renderGroups(
+      cuts.map(({ messages, pieces, nonce }) => [markMessages(messages, pieces, nonce)]),
+    );
+    for (const [i, [key, { chat, s }]] of [...probes].entries()) {
+      const segment = chat.segments[s];
+      const gap = chat.text.slice(segment.end, chat.segments[s + 1].start);
+      const [outcome] = outcomes[i];
+      const ended = hasText(outcome) ? readMarkedRender(outcome.text, cuts[i]) : undefined;
+      const last = ended?.segments?.findLast(({ message }) => message === segment.message);
+      // A template that refuses chats ending here says nothing about the border: the gap opens the next message.
+      closeLengths.set(key, last === undefined ? 0 : commonPrefixLength(ended!.text.slice(last.end), gap));
+    }
+  };
+
+  const findUserOpening = async (): Promise<string | undefined> => {
+    const [chat] = await attributeQuickly([FIRST_TURNS]);
+    if (!("segments" in chat) || chat.segments.length !== FIRST_TURNS.length) return undefined;
+    await learnClosings([chat]);
+    const gap = chat.text.slice(chat.segments[1].end, chat.segments[2].start);
+    return gap.slice(closeLengths.get(gapKey(chat, 1)) ?? 0) || undefined;
+  };
+
+  const finish = async (chat: Attributed): Promise<LocatedChat> => {
+    const { messages, text, segments } = chat;
+    const located = segments.map((segment, s): LocatedSegment => {
+      if (s + 1 === segments.length) return { ...segment, closeEnd: text.length };
+      const closeLength = isBorder(chat, s) ? (closeLengths.get(gapKey(chat, s)) ?? 0) : 0;
+      return { ...segment, closeEnd: segment.end + closeLength };
+    });
+    if (segments.length === 0) return { text, segments: located, preambleEnd: text.length };
+    if (messages[segments[0].message].role !== "user") return { text, segments: located, preambleEnd: 0 };
+    userOpening ??= findUserOpening();
+    const opening = await userOpening;
+    const isKnown = opening !== undefined && text.slice(0, segments[0].start).endsWith(opening);
+    return { text, segments: located, preambleEnd: isKnown ? segments[0].start - opening.length : 0 };
+  };
+
+  return async (chats) => {
+    const attributions = await attributeQuickly(chats);
+    await learnClosings(attributions.filter((chat): chat is Attributed => "segments" in chat));
+    const outcomes: LocateOutcome[] = [];
+    for (const chat of attributions) outcomes.push("segments" in chat ? await finish(chat) : chat);
+    return outcomes;
   };
 }

@@ -31,6 +31,11 @@ export interface TokenizedDocument {
   text: string;
   turns: DocumentTurn[];
   spans?: ConceptSpan[];
+  /**
+   * Tokens at the start that the models read but that give no rows (a fixed system prompt, as in the paper's Llama and
+   * Qwen runs). Absent: none.
+   */
+  nSkipped?: number;
   /** All of length nTokens. Offsets are UTF-16 in `text`, end exclusive. */
   tokenBase: Uint32Array;
   tokenFinetuned: Uint32Array;

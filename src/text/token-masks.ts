@@ -3,12 +3,13 @@
 // Works on offsets alone; where contents and end marks lie is found in content-spans.ts.
 
 import { ROLES, type Role } from "../store/rows.ts";
-import type { LocatedMessage } from "./content-spans.ts";
+import type { LocatedChat } from "./content-spans.ts";
 import type { ChatMessage } from "./document.ts";
 import type { Encoding } from "./tokenizer.ts";
 
-/** Slots per role and side that get a number of their own; a store holds at most 256 slot names. */
+/** Slots per role and side that get a number of their own; a store holds at most 256 slot names (3 × 2 × 41 + 9 + 1). */
 const MAX_NUMBERED_SLOTS = 40;
+const MAX_NUMBERED_PREAMBLE = 8;
 const NO_SLOT = "none";
 
 /** Columns of TokenizedDocument, length nTokens. */
@@ -20,26 +21,29 @@ export interface TokenMasks {
 
 const roleIndex = (role: Role): number => ROLES.indexOf(role);
 
-function slotName(role: string, side: "open" | "close", index: number): string {
-  return `${role}-${side}-${index < MAX_NUMBERED_SLOTS ? index : "more"}`;
+function slotName(place: string, index: number): string {
+  const nNumbered = place === "preamble" ? MAX_NUMBERED_PREAMBLE : MAX_NUMBERED_SLOTS;
+  return `${place}-${index < nNumbered ? index : "more"}`;
 }
 
 /**
  * Role, turn and slot of each token of a chat.
  *
  * A token that holds any character of a content has that message's role (a merge across the border counts as
- * content). A template token closes message i when it ends within its closing text, else it opens message i + 1.
+ * content). A template token before preambleEnd belongs to no message (turn −1, slot preamble-N); another one closes
+ * the message before it when it ends within that one's closing text, else it opens the message behind it.
  */
 export function maskChatTokens(options: {
   encoding: Encoding;
   messages: ChatMessage[];
-  located: LocatedMessage[];
+  located: LocatedChat;
   bosId: number | undefined;
 }): TokenMasks {
   const { encoding, messages, located, bosId } = options;
+  const { segments, preambleEnd } = located;
   const { ids, start, end } = encoding;
   const role = new Uint8Array(ids.length).fill(roleIndex("template"));
-  const turn = new Int16Array(ids.length);
+  const turn = new Int16Array(ids.length).fill(-1);
   const slot = new Array<string>(ids.length).fill(NO_SLOT);
   let next = 0;
   let run = "";
@@ -47,24 +51,25 @@ export function maskChatTokens(options: {
   for (let k = 0; k < ids.length; k += 1) {
     if (k === 0 && ids[k] === bosId) {
       role[k] = roleIndex("bos");
-      turn[k] = -1;
       continue;
     }
-    while (next < located.length && located[next].end <= start[k]) next += 1;
-    const content = located[next];
+    while (next < segments.length && segments[next].end <= start[k]) next += 1;
+    const content = segments[next];
     if (content !== undefined && end[k] > content.start && start[k] < content.end) {
-      role[k] = roleIndex(messages[next].role);
-      turn[k] = next;
+      role[k] = roleIndex(messages[content.message].role);
+      turn[k] = content.message;
       continue;
     }
-    const isClose = next > 0 && (next === located.length || end[k] <= located[next - 1].closeEnd);
-    const message = isClose ? next - 1 : next;
-    const side = isClose ? "close" : "open";
-    const runKey = `${message}-${side}`;
+    const before = segments[next - 1];
+    const isPreamble = before === undefined && (content === undefined || end[k] <= preambleEnd);
+    const isClose = before !== undefined && (content === undefined || end[k] <= before.closeEnd);
+    const message = isPreamble ? -1 : (isClose ? before : content).message;
+    const place = isPreamble ? "preamble" : `${messages[message].role}-${isClose ? "close" : "open"}`;
+    const runKey = `${next} ${place}`;
     runLength = runKey === run ? runLength + 1 : 0;
     run = runKey;
     turn[k] = message;
-    slot[k] = slotName(messages[message].role, side, runLength);
+    slot[k] = slotName(place, runLength);
   }
   return { role, turn, slot };
 }

@@ -3,7 +3,7 @@
 // The hash covers what decides the ids of a text, not what decorates them: truncation, padding, post-processing and
 // decoding are left out, so that a file saved again by a newer library keeps its hash. Merges come in two spellings
 // ("a b" and ["a", "b"]) and switches that are off may be absent; both are brought to one form first.
-// Not here: the deadline for hostile regular expressions (spec reliability R5), which needs a process that can be killed.
+// Not here: what a tokenizer's regular expressions do (encode-engine.ts); only shapes, counts and sizes are checked.
 
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
@@ -11,9 +11,13 @@ import { join } from "node:path";
 import { FormatError } from "../errors.ts";
 import { canonicalJson } from "../formats/canonical-json.ts";
 
-const MAX_TOKENIZER_BYTES = 200 * 2 ** 20;
+const MAX_TOKENIZER_BYTES = 100 * 2 ** 20;
 const MAX_CONFIG_BYTES = 10 * 2 ** 20;
 const MAX_VOCAB = 2 ** 21;
+const MAX_MERGES = 2 ** 22;
+const MAX_TOKEN_CHARS = 10_000;
+const MAX_NESTING = 64;
+const MODEL_TYPES: readonly unknown[] = ["BPE", "Unigram", "WordPiece", "WordLevel", undefined];
 
 export interface AddedTokenEntry {
   id: number;
@@ -45,10 +49,41 @@ async function readCapped(path: string, maxBytes: number): Promise<string | unde
   if (info.size > maxBytes) {
     throw new FormatError(`${path}: expected at most ${maxBytes} bytes, got ${info.size}`);
   }
-  return readFile(path, "utf8");
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(await readFile(path));
+  } catch (cause) {
+    throw new FormatError(`${path}: expected UTF-8 text, got other bytes`, {
+      hint: "copy or download the file again",
+      cause,
+    });
+  }
+}
+
+/** Deepest bracket outside strings, seen before parsing: JSON.parse of ten million brackets takes many seconds. */
+function nestingOf(source: string): number {
+  let deepest = 0;
+  let depth = 0;
+  for (let at = 0; at < source.length; at += 1) {
+    const c = source.charCodeAt(at);
+    if (c === 0x22) {
+      for (at += 1; at < source.length && source.charCodeAt(at) !== 0x22; at += 1) {
+        if (source.charCodeAt(at) === 0x5c) at += 1;
+      }
+    } else if (c === 0x5b || c === 0x7b) {
+      depth += 1;
+      if (depth > deepest) deepest = depth;
+      if (deepest > MAX_NESTING) return deepest;
+    } else if (c === 0x5d || c === 0x7d) depth -= 1;
+  }
+  return deepest;
 }
 
 function parseObject(path: string, source: string): Record<string, unknown> {
+  if (nestingOf(source) > MAX_NESTING) {
+    throw new FormatError(`${path}: expected at most ${MAX_NESTING} levels of nesting, got more`, {
+      hint: "no tokenizer is built like that: the file is damaged or hostile",
+    });
+  }
   let value: unknown;
   try {
     value = JSON.parse(source);
@@ -102,14 +137,66 @@ export async function readTokenizerJson(folder: string): Promise<TokenizerJson> 
     entry !== null &&
     Number.isInteger((entry as AddedTokenEntry).id) &&
     (entry as AddedTokenEntry).id >= 0 &&
+    (entry as AddedTokenEntry).id < MAX_VOCAB &&
     typeof (entry as AddedTokenEntry).content === "string" &&
-    (entry as AddedTokenEntry).content !== "";
+    (entry as AddedTokenEntry).content !== "" &&
+    (entry as AddedTokenEntry).content.length <= MAX_TOKEN_CHARS;
   const firstBad = Array.isArray(added) ? added.findIndex((entry) => !isEntry(entry)) : 0;
   if (firstBad >= 0) {
     const got = JSON.stringify(Array.isArray(added) ? added[firstBad] : added).slice(0, 80);
     throw new FormatError(`${path}: added_tokens[${firstBad}]: expected an id and a content, got ${got}`);
   }
-  return { ...json, added_tokens: added } as TokenizerJson;
+  const checked = { ...json, added_tokens: added } as TokenizerJson;
+  checkModel(path, checked);
+  return checked;
+}
+
+/** Shapes, counts and uniqueness of vocabulary, merges and added tokens. */
+function checkModel(path: string, json: TokenizerJson): void {
+  const fail = (place: string, expected: string, got: unknown): FormatError => {
+    const shown = (typeof got === "string" ? got : (JSON.stringify(got) ?? String(got))).slice(0, 80);
+    return new FormatError(`${path}: ${place}: expected ${expected}, got ${shown}`, {
+      hint: "copy or download the tokenizer again",
+    });
+  };
+  const { type, vocab, merges, dropout } = json.model;
+  if (!MODEL_TYPES.includes(type)) throw fail("model.type", "BPE, Unigram, WordPiece or WordLevel", type);
+  if (typeof vocab !== "object" || vocab === null) throw fail("model.vocab", "an object or a list", vocab);
+  if (Array.isArray(vocab)) {
+    if (vocab.length > MAX_VOCAB) throw fail("model.vocab", `at most ${MAX_VOCAB} entries`, vocab.length);
+    const bad = vocab.findIndex(
+      (entry) => !Array.isArray(entry) || typeof entry[0] !== "string" || !Number.isFinite(entry[1]),
+    );
+    if (bad >= 0) throw fail(`model.vocab[${bad}]`, "a token and a score", vocab[bad]);
+  }
+  const tokenOfId = new Map<number, string>();
+  for (const [token, id] of vocabularyEntries(json)) {
+    const other = tokenOfId.get(id);
+    if (other !== undefined)
+      throw fail(`model.vocab["${token}"]`, `an id of its own`, `${id}, that of "${other}"`);
+    tokenOfId.set(id, token);
+  }
+  if (merges !== undefined && merges !== null) {
+    if (!Array.isArray(merges)) throw fail("model.merges", "a list", merges);
+    if (merges.length > MAX_MERGES)
+      throw fail("model.merges", `at most ${MAX_MERGES} entries`, merges.length);
+    const isPair = (merge: unknown): boolean =>
+      typeof merge === "string" ||
+      (Array.isArray(merge) && merge.length === 2 && merge.every((part) => typeof part === "string"));
+    const bad = merges.findIndex((merge) => !isPair(merge));
+    if (bad >= 0) throw fail(`model.merges[${bad}]`, "two tokens", merges[bad]);
+  }
+  if (dropout !== undefined && dropout !== null && dropout !== 0) {
+    throw fail("model.dropout", "none (it would make the ids random)", dropout);
+  }
+  const addedIds = new Map<number, string>();
+  for (const { id, content } of json.added_tokens) {
+    const other = addedIds.get(id);
+    if (other !== undefined && other !== content) {
+      throw fail(`added token "${content}"`, "an id of its own", `${id}, that of "${other}"`);
+    }
+    addedIds.set(id, content);
+  }
 }
 
 /** Vocabulary of the model part in id order: [token, id]. Added tokens are not in it unless the model lists them. */
@@ -118,6 +205,11 @@ export function vocabularyEntries(json: TokenizerJson): [string, number][] {
   const entries: [string, number][] = Array.isArray(vocab)
     ? vocab.map(([token], id) => [token, id])
     : Object.entries(vocab);
+  if (entries.length > MAX_VOCAB) {
+    throw new FormatError(
+      `tokenizer.json: model.vocab: expected at most ${MAX_VOCAB} tokens, got ${entries.length}`,
+    );
+  }
   const bad = entries.find(([, id]) => !Number.isInteger(id) || id < 0 || id >= MAX_VOCAB);
   if (bad) {
     throw new FormatError(

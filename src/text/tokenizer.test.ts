@@ -156,7 +156,7 @@ test("a missing, cut or foreign tokenizer.json is refused with its place", async
     ],
     [
       "bad-model",
-      /expected a tokenizer, got/,
+      /model\.type: expected BPE/,
       (json) => Object.assign(json.model as object, { type: "Nonsense" }),
     ],
     [

@@ -6,8 +6,9 @@
 // is decided in tokenize-document.ts. What in a text is template and what content is not known here.
 
 import { join } from "node:path";
-import { Tokenizer as RustTokenizer } from "tokenizers";
 import { FormatError } from "../errors.ts";
+import { createEncodeEngine, type EncodeEngine } from "./encode-engine.ts";
+import type { RawEncoding } from "./guard-protocol.ts";
 import { createGuardedJson, GUARD_MARK, guardedSpelling } from "./guarded-json.ts";
 import { createReadableToken } from "./token-strings.ts";
 import {
@@ -59,27 +60,37 @@ export interface Tokenizer {
   tokenString(id: number): string;
 }
 
-function createEngine(folder: string, json: TokenizerJson): RustTokenizer {
+/** Throws FormatError with the place and the reason of whatever the engine says. */
+async function naming<T>(folder: string, expected: string, work: () => Promise<T>): Promise<T> {
   try {
-    return RustTokenizer.fromString(
-      JSON.stringify({ ...json, truncation: null, padding: null, post_processor: null }),
-    );
+    return await work();
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new FormatError(`${join(folder, "tokenizer.json")}: expected a tokenizer, got: ${reason}`, {
+    throw new FormatError(`${join(folder, "tokenizer.json")}: expected ${expected}, got: ${reason}`, {
+      hint: "copy or download the tokenizer again, or use the one of the model it was made for",
       cause,
     });
   }
 }
 
-function createGuardedEngine(
+/** The engine and the ids that it gives to the added tokens and names, which also proves that it loads. */
+function openEngine(folder: string, json: TokenizerJson, contents: string[]) {
+  return naming(folder, "a tokenizer", async () => {
+    const engine = createEncodeEngine(json);
+    const ids = await engine.tokenIds(contents);
+    return { engine, idOf: new Map(contents.map((content, i) => [content, ids[i] ?? undefined])) };
+  });
+}
+
+async function createGuardedTwin(
   folder: string,
   json: TokenizerJson,
   specials: Map<string, number>,
-): RustTokenizer {
-  const engine = createEngine(folder, createGuardedJson(json, specials));
+): Promise<EncodeEngine> {
+  const spellings = Array.from(specials.values(), guardedSpelling);
+  const { engine, idOf } = await openEngine(folder, createGuardedJson(json, specials), spellings);
   for (const [content, id] of specials) {
-    const got = engine.tokenToId(guardedSpelling(id));
+    const got = idOf.get(guardedSpelling(id));
     if (got !== id) {
       throw new FormatError(
         `${join(folder, "tokenizer.json")}: "${content}" cannot be guarded: id ${id} became ${got}`,
@@ -89,20 +100,12 @@ function createGuardedEngine(
   return engine;
 }
 
-type RustEncoding = Awaited<ReturnType<RustTokenizer["encode"]>>;
-
-function toEncoding(text: string, encoded: RustEncoding): Encoding {
-  const ids = Uint32Array.from(encoded.getIds());
-  const offsets = encoded.getOffsets();
-  const start = new Uint32Array(ids.length);
-  const end = new Uint32Array(ids.length);
+/** Code points to UTF-16. */
+function toEncoding(text: string, { ids, start, end }: RawEncoding): Encoding {
   const table = codePointTable(text);
-  for (let i = 0; i < ids.length; i += 1) {
-    const [from, to] = offsets[i];
-    start[i] = table ? table[from] : from;
-    end[i] = table ? table[to] : to;
-  }
-  return { ids, start, end };
+  return table
+    ? { ids, start: start.map((at) => table[at]), end: end.map((at) => table[at]) }
+    : { ids, start, end };
 }
 
 /** Writes the twin's spelling over the control places. toOriginal maps UTF-16 offsets back. */
@@ -133,14 +136,20 @@ function rewriteControls(text: string, controls: ControlPlace[]) {
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   const json = await readTokenizerJson(folder);
   const namedTokens = await readNamedTokens(folder, json);
-  const engine = createEngine(folder, json);
-
   const tokens = new Map<number, string>(vocabularyEntries(json).map(([token, id]) => [id, token]));
+  const unknown = namedTokens.unk_token ?? json.model.unk_token;
+  const wanted = [...json.added_tokens.map(({ content }) => content), ...Object.values(namedTokens), unknown];
+  const { engine, idOf } = await openEngine(
+    folder,
+    json,
+    wanted.filter((content) => typeof content === "string"),
+  );
+
   const added = new Map<number, string>();
   const specialTokens = new Map<string, number>();
   const names = new Set<string | undefined>(Object.values(namedTokens));
   for (const entry of json.added_tokens) {
-    const id = engine.tokenToId(entry.content);
+    const id = idOf.get(entry.content);
     if (id !== entry.id) {
       throw new FormatError(
         `${join(folder, "tokenizer.json")}: added token "${entry.content}": expected id ${entry.id}, got ${id} from the vocabulary`,
@@ -153,9 +162,12 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   for (const id of [...tokens.keys(), ...added.keys()]) vocabSize = Math.max(vocabSize, id + 1);
 
   const readable = createReadableToken(json);
-  const idOf = (name: string | undefined): number | undefined =>
-    name === undefined ? undefined : (engine.tokenToId(name) ?? undefined);
-  let guarded: RustTokenizer | undefined;
+  const encodeBatch = (texts: string[]): Promise<Encoding[]> =>
+    naming(folder, "a tokenizer that encodes", async () => {
+      const encodings = await engine.encodeBatch(texts);
+      return encodings.map((encoding, i) => toEncoding(texts[i], encoding));
+    });
+  let guarded: Promise<EncodeEngine> | undefined;
 
   return {
     folder,
@@ -163,13 +175,10 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
     hash: hashTokenizer(json),
     specialTokens,
     namedTokens,
-    bosId: idOf(namedTokens.bos_token),
-    unknownId: idOf(namedTokens.unk_token ?? (json.model.unk_token as string | undefined) ?? undefined),
-    encode: async (text) => toEncoding(text, await engine.encode(text, null, { addSpecialTokens: false })),
-    encodeBatch: async (texts) => {
-      const encodings = await engine.encodeBatch(texts, { addSpecialTokens: false });
-      return encodings.map((encoded, i) => toEncoding(texts[i], encoded));
-    },
+    bosId: namedTokens.bos_token === undefined ? undefined : idOf.get(namedTokens.bos_token),
+    unknownId: typeof unknown === "string" ? idOf.get(unknown) : undefined,
+    encode: async (text) => (await encodeBatch([text]))[0],
+    encodeBatch,
     encodeGuarded: async (text, controls) => {
       if (text.includes(GUARD_MARK)) {
         throw new FormatError(
@@ -179,10 +188,12 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
           },
         );
       }
-      guarded ??= createGuardedEngine(folder, json, specialTokens);
+      guarded ??= createGuardedTwin(folder, json, specialTokens);
+      const twin = await guarded;
       const { rewritten, toOriginal } = rewriteControls(text, controls);
-      const encoded = await guarded.encode(rewritten, null, { addSpecialTokens: false });
-      const encoding = toEncoding(rewritten, encoded);
+      const encoding = await naming(folder, "a tokenizer that encodes", async () =>
+        toEncoding(rewritten, (await twin.encodeBatch([rewritten]))[0]),
+      );
       for (let i = 0; i < encoding.ids.length; i += 1) {
         encoding.start[i] = toOriginal(encoding.start[i]);
         encoding.end[i] = toOriginal(encoding.end[i]);

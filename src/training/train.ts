@@ -6,12 +6,7 @@
 
 import { join } from "node:path";
 import type { Dictionary } from "../dictionary/dictionary.ts";
-import {
-  loadDictionary,
-  MODEL_FILE,
-  requireEqualWidths,
-  saveDictionary,
-} from "../dictionary/dictionary-file.ts";
+import { loadDictionary, MODEL_FILE, saveDictionary } from "../dictionary/dictionary-file.ts";
 import { initialDictionary } from "../dictionary/init.ts";
 import { siteOffsets } from "../dictionary/latent-norms.ts";
 import { normaliseInPlace } from "../dictionary/normaliser.ts";
@@ -67,12 +62,11 @@ export interface Trained {
  * Trains, calibrates θ on held-out rows and writes model.safetensors, config.json, metrics.jsonl and training.json.
  *
  * A folder finished with the same configuration and store is returned as it is. Throws ConfigError, MismatchError (another
- * run's folder, unequal widths), NumericsError (nothing of the bad step is kept), InterruptedError (after a checkpoint).
+ * run's folder), NumericsError (nothing of the bad step is kept), InterruptedError (after a checkpoint).
  */
 export async function train(options: TrainOptions): Promise<Trained> {
   const { store, config, folder, signal } = options;
   checkTrainConfig(config);
-  requireEqualWidths(store.manifest.sites);
   const identity: RunIdentity = { configHash: configHash(config), storeHash: storeHash(store) };
   const finished = await readTrainingRecord(folder);
   if (finished !== undefined) {

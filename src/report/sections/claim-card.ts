@@ -1,7 +1,7 @@
 // One claim as a card: its numbers, what its directions say in either model, and the texts it fires on.
 
 import type { LatentLens, TokenScore } from "../../lens/lens-contract.ts";
-import type { ClaimThresholds, LatentExample } from "../../measure/measure-contract.ts";
+import type { ClaimThresholds, LatentExample, MeasureSummary } from "../../measure/measure-contract.ts";
 import type { ClaimScore } from "../../truth/truth-contract.ts";
 import { meter } from "../charts/meters.ts";
 import { shadeLevel } from "../charts/palette.ts";
@@ -18,6 +18,8 @@ export interface CardOptions {
   examples: LatentExample[];
   /** Undefined when there is no planted truth. */
   truth: ClaimScore | undefined;
+  /** Of the summary. "own": the models differ in width, and no cosine between them exists. */
+  scalingDirections: MeasureSummary["scalingDirections"];
   /** Examples in the open; the rest are folded away. */
   nOpen: number;
   nExamples: number;
@@ -45,7 +47,7 @@ export function truthLabel(truth: ClaimScore): Html {
   return html`<span class="badge no">answers to no planted concept${nearest}</span>`;
 }
 
-function numbers({ claim, thresholds: t }: CardOptions): Html {
+function numbers({ claim, thresholds: t, scalingDirections }: CardOptions): Html {
   const { measure, scaling, side } = claim;
   const rows: [TermName, string, string, Html | false][] = [
     [
@@ -75,8 +77,8 @@ function numbers({ claim, thresholds: t }: CardOptions): Html {
     [
       "decoderCosine",
       "decoder cosine",
-      formatFixed(measure.decoderCosine, 3),
-      meter({ value: measure.decoderCosine, from: -1, threshold: 0, side }),
+      scalingDirections === "own" ? "none: widths differ" : formatFixed(measure.decoderCosine, 3),
+      scalingDirections === "shared" && meter({ value: measure.decoderCosine, from: -1, threshold: 0, side }),
     ],
     ["frequency", "frequency", formatShare(measure.frequency), false],
     ["documents", "documents", formatCount(measure.documents), false],

@@ -41,6 +41,7 @@ export function claimsSection(input: ReportInput, side: Side, claims: RankedClai
     return claimCard({
       claim,
       thresholds: input.summary.thresholds,
+      scalingDirections: input.summary.scalingDirections,
       lens: input.lens.get(claim.measure.latent),
       examples: input.examples(claim.measure.latent),
       truth: truths.get(claim.measure.latent),

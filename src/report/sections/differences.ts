@@ -23,7 +23,8 @@ const REASONS: Record<Exclusion, string> = {
   "nu-out-of-range": "a nu lies outside the range where it can be read",
 };
 
-export function differencesSection({ latents, summary }: ReportInput): Html {
+export function differencesSection(input: ReportInput): Html {
+  const { latents, summary } = input;
   const { thresholds: t } = summary;
   const chart = deltaNormHistogram({
     id: "histogram",
@@ -45,8 +46,17 @@ export function differencesSection({ latents, summary }: ReportInput): Html {
     t.candidateDeltaNorm,
   )}) along their base direction. A ${termLink("claim")} needs ${termLink("nuReconstruction")} below ${t.nuReconstructionBelow} and ${termLink(
     "nuError",
-  )} below ${t.nuErrorBelow}: the shaded corner.</p>
+  )} below ${t.nuErrorBelow}: the shaded corner.</p>${summary.scalingDirections === "own" && widthsNote(input)}
 <div class="pairwise">${scatter(latents, "finetuned", summary)}${scatter(latents, "base", summary)}</div>${exclusionTable(summary)}</section>`;
+}
+
+/** Said wherever the two models have no space in common: what is missing, and what the numbers mean instead. */
+function widthsNote({ pair: { dModel } }: ReportInput): Html {
+  const widths =
+    typeof dModel === "number"
+      ? ""
+      : ` (base ${formatCount(dModel.base)}, finetuned ${formatCount(dModel.finetuned)})`;
+  return html`<p class="note" id="widths-note">The models differ in width${widths}, so a direction of one does not exist in the other. There is no decoder cosine. deltaNorm compares lengths after each model's activations were brought to the same size. Latent Scaling reads each model along the latent's own decoder row in that model, not along one row in both: a concept that the other model holds in another direction is not seen, so a claim is weaker evidence here than between models of one width.</p>`;
 }
 
 function scatter(latents: readonly LatentMeasure[], side: Side, { thresholds }: MeasureSummary): Html {

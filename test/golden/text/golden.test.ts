@@ -64,7 +64,7 @@ describe.each(names)("%s against transformers", (name) => {
     expect(golden.rows.length).toBeGreaterThanOrEqual(20);
     for (const row of golden.rows) {
       if (row.kind === "refused") {
-        expect(() => template.render(row.messages!), row.reason).toThrow(row.reason);
+        await expect(template.render(row.messages!), row.reason).rejects.toThrow(row.reason);
         continue;
       }
       const { kind, text, messages } = row;

@@ -64,7 +64,7 @@ export function tinyTokenizerJson(): Record<string, unknown> {
       byte_fallback: false,
       ignore_merges: false,
       vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
-      merges: TINY_MERGES,
+      merges: TINY_MERGES.map((merge) => [...merge]),
     },
   };
 }

@@ -1,7 +1,8 @@
 """Writes safetensors-cases.json: small files, good and bad, with the reference library's verdict and ours.
 
-Run with Python 3 and safetensors (verdicts here: safetensors 0.8.0):  python make_safetensors_cases.py
-`ours` is decided by hand below; `reference` is what safetensors.deserialize says: "accept" or its error's class.
+Run with Python 3 and safetensors (verdicts here: safetensors 0.8.0):  python make_cases.py
+`ours` is decided by hand below; `reference` is what safetensors.deserialize says: "accept" or the variant of its error.
+Where we refuse what the reference accepts, `why` says the reason; nothing may be the other way round. No randomness.
 """
 
 import base64
@@ -21,6 +22,51 @@ DTYPES = {
 A = '"a":{"dtype":"I32","shape":[2,2],"data_offsets":[0,16]}'
 B = '"b":{"dtype":"I32","shape":[2,2],"data_offsets":[16,32]}'
 cases = []
+DUPLICATE = "two readers would see two different files"
+NAME = "a name that cannot be shown safely or addressed"
+ARTEFACT = "an artefact of the reference's deserialiser, which no other reader takes"
+LIMIT = "beyond any real tensor; kept from overflowing"
+# Why we refuse what the reference accepts.
+STRICTER = {
+    "2^48 + 1 times zero": LIMIT,
+    "zero first, huge second": LIMIT,
+    "zero first, huge dimension last": LIMIT,
+    "rank 17": LIMIT,
+    "rank 70": LIMIT,
+    "unknown field: depth 5": LIMIT,
+    "unknown field: object of depth 5": LIMIT,
+    "DEL in a name": NAME,
+    "empty name": NAME,
+    "escaped NUL name": NAME,
+    "escaped newline in a name": NAME,
+    "escaped tab in a name": NAME,
+    "escaped unit separator in a name": NAME,
+    "duplicate metadata key": DUPLICATE,
+    "duplicate metadata key by escape": DUPLICATE,
+    "duplicate name by escape": DUPLICATE,
+    "duplicate name, last one valid": DUPLICATE,
+    "duplicate name, same range": DUPLICATE,
+    "duplicate name, empty tensors": DUPLICATE,
+    "three of one name": DUPLICATE,
+    "duplicate unknown field": DUPLICATE,
+    "duplicate key inside an unknown field": DUPLICATE,
+    "dtype as an object": ARTEFACT,
+    "metadata is null": ARTEFACT,
+    "tensor entry is an array": ARTEFACT,
+}
+# Variants of SafetensorError (safetensors/src/tensor.rs) by the words they print.
+VARIANTS = {
+    "header too small": "HeaderTooSmall",
+    "header too large": "HeaderTooLarge",
+    "invalid header length": "InvalidHeaderLength",
+    "invalid UTF-8 in header": "InvalidHeader",
+    "invalid JSON in header": "InvalidHeaderDeserialization",
+    "invalid offset for tensor `a`": "InvalidOffset",
+    "incomplete metadata, file not fully covered": "MetadataIncompleteBuffer",
+    "invalid shape, data type, or offset for tensor": "TensorInvalidInfo",
+    "overflow computing buffer size from shape and/or element type": "ValidationOverflow",
+    "The slice is slicing for subbytes dtypes, and the slice does not end up at a byte boundary, this is invalid.": "MisalignedSlice",
+}
 
 
 def raw(name, ours, content):
@@ -204,12 +250,73 @@ raw("header of 640 bytes, which begins like a pickle", "accept",
     struct.pack("<Q", 640) + ("{%s}" % A).encode().ljust(640) + bytes(16))
 
 
+# More of the same, where one case was thin.
+header("three of one name", "reject", "{%s,%s,%s}" % (A, A, A))
+header("duplicate name, empty tensors", "reject", "{%s,%s,%s}" % (EMPTY % ("x", 0, 0), EMPTY % ("x", 0, 0), A))
+header("duplicate metadata key by escape", "reject", '{"__metadata__":{"k":"1","\\u006b":"2"},%s}' % A)
+header("duplicate key inside an unknown field", "reject", "{%s}" % A.replace('"dtype"', '"x":{"k":1,"k":2},"dtype"'))
+header("escaped tab in a name", "reject", entry().replace('"a"', '"a\\tb"'))
+header("escaped unit separator in a name", "reject", entry().replace('"a"', '"\\u001f"'))
+header("unknown field: object of depth 5", "reject", "{%s}" % A.replace('"dtype"', '"extra":{"a":{"b":{"c":1}}},"dtype"'))
+header("zero first, huge dimension last", "reject", entry(shape="[0,18446744073709551615]", offsets="[0,0]"), 0)
+header("name that is a path", "accept", entry().replace('"a"', '"../../etc/passwd"'))
+header("name of right-to-left marks", "accept", entry().replace('"a"', '"\u202e\u2067x"'))
+header("name of ten thousand letters", "accept", entry().replace('"a"', '"%s"' % ("n" * 10_000)))
+header("metadata value of ten thousand letters", "accept", '{"__metadata__":{"k":"%s"},%s}' % ("v" * 10_000, A))
+header("two hundred metadata keys", "accept",
+       '{"__metadata__":{%s},%s}' % (",".join(f'"k{i}":"{i}"' for i in range(200)), A))
+header("one hundred tensors", "accept",
+       "{%s}" % ",".join(f'"t{i}":{{"dtype":"U8","shape":[1],"data_offsets":[{i},{i + 1}]}}' for i in range(100)), 100)
+header("one hundred tensors, two of them swapped ends", "reject",
+       "{%s}" % ",".join(f'"t{i}":{{"dtype":"U8","shape":[1],"data_offsets":[{i},{i + (0 if i == 50 else 1)}]}}'
+                         for i in range(100)), 100)
+header("largest range that is a double but no file", "reject", entry(dtype="U8", shape="[9007199254740991]",
+                                                                       offsets="[0,9007199254740991]"))
+header("2^48 bytes claimed by a file of 16", "reject", entry(dtype="U8", shape="[281474976710656]",
+                                                               offsets="[0,281474976710656]"))
+header("ranges that wrap round", "reject", entry(offsets="[18446744073709551600,18446744073709551615]"))
+header("F64 with the bytes of F32", "reject", entry(dtype="F64"))
+header("scalar of eight bytes", "reject", entry(shape="[]", offsets="[0,8]"), 8)
+header("zero elements with bytes", "reject", entry(shape="[0]"))
+header("F4 pairs", "accept", entry(dtype="F4", shape="[3,2]", offsets="[0,3]"), 3)
+header("F6 in fours", "accept", entry(dtype="F6_E3M2", shape="[2,4]", offsets="[0,6]"), 6)
+header("F6 with two elements", "reject", entry(dtype="F6_E3M2", shape="[2]", offsets="[0,1]"), 1)
+header("data offsets before dtype", "accept", '{"a":{"data_offsets":[0,16],"shape":[2,2],"dtype":"I32"}}')
+header("dtype in lower case", "reject", entry(dtype="i32"))
+header("dtype with a space", "reject", entry(dtype="I32 "))
+header("escaped dtype", "accept", entry().replace('"I32"', '"\\u004932"'))
+header("tensor named __metadata__ with a dtype", "reject", entry().replace('"a"', '"__metadata__"'))
+header("form feed between tokens", "reject", '{\f%s}' % A)
+header("vertical tab between tokens", "reject", '{\v%s}' % A)
+header("line separator between tokens", "reject", '{\u2028%s}' % A)
+header("NUL between tokens", "reject", '{\0%s}' % A)
+header("NaN as unknown field", "reject", "{%s}" % A.replace('"dtype"', '"x":NaN,"dtype"'))
+header("infinity as unknown field", "reject", "{%s}" % A.replace('"dtype"', '"x":-Infinity,"dtype"'))
+header("undefined as unknown field", "reject", "{%s}" % A.replace('"dtype"', '"x":undefined,"dtype"'))
+header("upper-case literal", "reject", "{%s}" % A.replace('"dtype"', '"x":True,"dtype"'))
+header("hash comment", "reject", "{%s # x\n}" % A)
+header("UTF-32 header", "reject", ("{%s}" % A).encode("utf-32-le"))
+header("Latin-1 header", "reject", entry().replace('"a"', '"\u00e9"').encode("latin-1"))
+header("UTF-8 beyond U+10FFFF", "reject", entry().encode().replace(b'"a"', b'"\xf4\x90\x80\x80"'))
+raw("bzip2", "reject", b"BZh91AY&SY" + bytes(20))
+raw("gzip", "reject", b"\x1f\x8b\x08" + bytes(20))
+raw("NumPy file", "reject", b"\x93NUMPY\x01\x00v\x00" + bytes(20))
+raw("HDF5", "reject", b"\x89HDF\r\n\x1a\n" + bytes(20))
+raw("JSON without a length", "reject", ("{%s}" % A).encode())
+raw("big-endian length", "reject", struct.pack(">Q", len(A) + 2) + ("{%s}" % A).encode() + bytes(16))
+raw("32-bit length", "reject", struct.pack("<I", len(A) + 2) + ("{%s}" % A).encode() + bytes(16))
+
+
 def verdict(content):
     try:
         safetensors.deserialize(content)
         return "accept"
     except safetensors.SafetensorError as error:
-        return re.sub(r"^Error while deserializing: (?:header: )?", "", str(error)).split("(")[0].split(":")[0].strip()
+        words = re.sub(r"^Error while deserializing: (?:header: )?", "", str(error))
+        for known, variant in VARIANTS.items():
+            if words.startswith(known.replace("`a`", "`")[:25]):
+                return variant
+        raise SystemExit(f"unknown error: {error}")
 
 
 rows = []
@@ -217,7 +324,10 @@ for name, ours, content in cases:
     reference = verdict(content)
     if ours == "accept" and reference != "accept":
         raise SystemExit(f"{name}: we must not accept what the reference refuses ({reference})")
-    rows.append({"name": name, "ours": ours, "reference": reference, "file": base64.b64encode(content).decode()})
+    if (name in STRICTER) != (ours == "reject" and reference == "accept"):
+        raise SystemExit(f"{name}: ours {ours}, reference {reference}, and STRICTER says otherwise")
+    why = {"why": STRICTER[name]} if name in STRICTER else {}
+    rows.append({"name": name, "ours": ours, "reference": reference, **why, "file": base64.b64encode(content).decode()})
 # One file as the reference writes it, for our writer to equal byte for byte.
 keep_alive = []
 
