@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { main } from "../src/cli/main.ts";
 import { packageRoot } from "../src/package-root.ts";
+import { startCli } from "./run-cli.ts";
 import { writeSmallCorpus } from "./small-corpus.ts";
 
 const pair = join(packageRoot(), "organisms", "minichat");
@@ -222,3 +223,19 @@ test("a study that another process is writing is refused", async () => {
   expectClearError("StorageError", new RegExp(String(process.pid)));
   await lock.release();
 });
+
+test.skipIf(process.platform !== "linux")(
+  "a device without a driver is said so before anything is read (Linux only: the driver is hidden by a variable)",
+  async () => {
+    const out = join(folder, "no-driver");
+    const run = await startCli(
+      ["compare", base, finetuned, "--data", data, "--out", out, "--device", "webgpu"],
+      { env: { VK_DRIVER_FILES: "/nonexistent", LD_LIBRARY_PATH: "" } },
+    );
+    expect(run.stderr).toMatch(
+      /ConfigError: device: expected webgpu, got a session that could not start: .+\n {2}hint: /,
+    );
+    expect(run.code).toBe(2);
+    await expect(readdir(out)).rejects.toThrow("ENOENT");
+  },
+);

@@ -53,7 +53,8 @@ export interface SafetensorsHeader {
 }
 
 export const MAX_HEADER_BYTES = 25_000_000;
-const MAX_TENSORS = 1_000_000;
+/** Far above what one shard of any published model holds; more would take seconds to look at. */
+const MAX_TENSORS = 200_000;
 const MAX_RANK = 16;
 const MAX_DIMENSION = 2 ** 48;
 const MAX_DEPTH = 4;

@@ -34,6 +34,9 @@ export interface Checkpoint {
   close(): Promise<void>;
 }
 
+/** Tensors outside the model that are warned of by name; the rest are counted. */
+const MAX_NAMED_EXTRAS = 5;
+
 const READABLE_DTYPES = ["F32", "F16", "BF16"];
 
 interface Found {
@@ -178,9 +181,11 @@ function checkTensors(folder: string, architecture: Architecture, tensors: Map<s
       { hint: "leaving it out would change the model: config.json and the weights do not belong together" },
     );
   }
-  return extra.map(
-    (name) => `${folder}: tensor ${storedName(name)} is not part of ${config.modelType} and is ignored`,
-  );
+  const named = extra
+    .slice(0, MAX_NAMED_EXTRAS)
+    .map((name) => `${folder}: tensor ${storedName(name)} is not part of ${config.modelType} and is ignored`);
+  const nMore = extra.length - named.length;
+  return nMore > 0 ? [...named, `${folder}: ${nMore} more such tensors are ignored`] : named;
 }
 
 function findChecked(folder: string, tensors: Map<string, Found>, { name, shape }: TensorSpec): Found {

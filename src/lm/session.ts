@@ -109,6 +109,22 @@ async function openPacked(plan: GraphPlan, { read, place, ...options }: SessionO
   };
 }
 
+/** Throws ConfigError unless a session can start on the device: seconds before the weights, not minutes after. */
+export async function probeDevice(device: ExecutionDevice): Promise<void> {
+  requireDevice(device);
+  if (device === "cpu") return;
+  const shape = [1];
+  const model = encodeOnnxModel({
+    name: "probe",
+    nodes: [{ op: "Add", inputs: ["x", "x"], outputs: ["y"] }],
+    initializers: [],
+    inputs: [{ name: "x", dtype: "float32", shape }],
+    outputs: [{ name: "y", dtype: "float32", shape }],
+  });
+  const session = await createSession(model, { device });
+  await session.release();
+}
+
 function graphOf({ nodes, constants, inputs, outputs }: GraphPlan): OnnxGraph {
   return { name: "model", nodes, initializers: constants, inputs, outputs };
 }
@@ -140,7 +156,9 @@ async function createSession(
     });
   } catch (cause) {
     if (device === "cpu" || !(cause instanceof Error)) throw cause;
-    throw missingDevice(device, `a session that could not start: ${cause.message}`, cause);
+    // Without the source line and the condition that onnxruntime puts before its reason.
+    const reason = cause.message.split(" was false. ").at(-1)?.replace(/\s+/g, " ").trim();
+    throw missingDevice(device, `a session that could not start: ${reason}`, cause);
   }
 }
 

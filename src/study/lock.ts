@@ -12,6 +12,7 @@ import { inspectPair } from "../harvest/inspect-pair.ts";
 import { openPair } from "../harvest/open-pair.ts";
 import { openModel } from "../lm/adapter.ts";
 import { type Checkpoint, openCheckpoint } from "../lm/checkpoint.ts";
+import { probeDevice } from "../lm/session.ts";
 import { packageVersion } from "../package-root.ts";
 import type { StudyConfig } from "./config.ts";
 
@@ -43,6 +44,7 @@ export interface StudyLock {
 
 /** Resolves and checks a configuration. Throws FormatError, ConfigError or MismatchError; warnings are sentences. */
 export async function resolveLock(config: StudyConfig): Promise<{ lock: StudyLock; warnings: string[] }> {
+  await probeDevice(config.device);
   const inspected = await inspectPair(config);
   const base = await openCheckpoint(config.base);
   const finetuned = await openModel(config.finetuned, config).catch(async (error: unknown) => {
