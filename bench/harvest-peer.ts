@@ -1,9 +1,6 @@
-// Talks to harvest-peer.py: transformers in a process of its own, one JSON line asked, one answered.
+// transformers over the same token lists, in harvest-peer.py.
 
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
+import { startPython } from "./python-peer.ts";
 
 export interface PeerWay {
   mode: "eager" | "sdpa";
@@ -26,28 +23,14 @@ export interface PeerWork {
   threads: number;
 }
 
-/** Undefined when TUNEDIFF_PYTHON names no interpreter. Throws when that interpreter cannot run the peer. */
+/** Undefined when TUNEDIFF_PYTHON names no interpreter. */
 export async function startPeer(work: PeerWork): Promise<Peer | undefined> {
-  const python = process.env.TUNEDIFF_PYTHON;
-  if (python === undefined || python === "") return undefined;
-  const script = fileURLToPath(new URL("harvest-peer.py", import.meta.url));
-  const child = spawn(python, [script], { stdio: ["pipe", "pipe", "inherit"] });
-  const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const ask = async (request: unknown) => {
-    child.stdin.write(`${JSON.stringify(request)}\n`);
-    const { value, done } = await answers.next();
-    if (done) throw new Error(`${python} ${script} ended early: are torch and transformers installed there?`);
-    return JSON.parse(value);
-  };
-  const { torch, transformers } = await ask(work);
+  const peer = await startPython("harvest-peer.py", work);
+  if (peer === undefined) return undefined;
+  const { torch, transformers } = peer.greeting;
   return {
     versions: `torch ${torch}, transformers ${transformers}`,
-    async pass(way) {
-      return (await ask(way)).seconds;
-    },
-    async stop() {
-      child.stdin.end();
-      if (child.exitCode === null) await once(child, "exit");
-    },
+    pass: async (way) => Number((await peer.ask(way)).seconds),
+    stop: peer.stop,
   };
 }

@@ -9,6 +9,7 @@ import { packageVersion } from "../src/package-root.ts";
 import { benchDemo } from "./demo.ts";
 import { benchHarvest } from "./harvest.ts";
 import { benchMemory } from "./memory.ts";
+import { benchTrain } from "./train.ts";
 
 export interface BenchRow {
   case: string;
@@ -24,6 +25,7 @@ const BENCHES: Record<string, () => Promise<BenchRow[]>> = {
   demo: benchDemo,
   harvest: benchHarvest,
   memory: benchMemory,
+  train: benchTrain,
 };
 
 function commit(): string {

@@ -3,6 +3,7 @@
 export type { Dictionary, Encoder, Normaliser, SparseCodes } from "./dictionary/dictionary.ts";
 export { loadDictionary, saveDictionary } from "./dictionary/dictionary-file.ts";
 export { createEncoder } from "./dictionary/encode.ts";
+export { encodeActivationsFile } from "./dictionary/encode-file.ts";
 export * from "./errors.ts";
 export { openSafetensors, writeSafetensors } from "./formats/safetensors.ts";
 export { captureActivations } from "./harvest/activations.ts";
@@ -35,6 +36,7 @@ export { runStudy } from "./study/run-study.ts";
 export { readDocuments } from "./text/read-documents.ts";
 export { loadTokenizer } from "./text/tokenizer.ts";
 export { DEFAULT_TRAIN_CONFIG, type TrainConfig } from "./training/config.ts";
+export type { Sparsity } from "./training/sparsity.ts";
 export { train } from "./training/train.ts";
 export { readTruth, scoreTruth } from "./truth/truth.ts";
 export type { TruthScore } from "./truth/truth-contract.ts";

@@ -1,7 +1,7 @@
 // The whole comparison through the command line on a small slice of text: contract, resume, interruption.
 
 import { existsSync } from "node:fs";
-import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -112,4 +112,26 @@ test("Ctrl-C exits with 130 and the next run ends with the bytes of a run never 
     );
     expect(a.equals(b)).toBe(true);
   }
+}, 180_000);
+
+test("run takes a TopK dictionary from study.yaml, and the fast engine refuses it with the way out", async () => {
+  const out = join(folder, "topk");
+  await mkdir(out);
+  const study = (engine: string): string =>
+    [
+      `base: ${join(pair, "base")}`,
+      `finetuned: ${join(pair, "finetuned")}`,
+      `data: ${data}`,
+      "layer: 3",
+      `dictionary: { nLatents: 32, k: 4, steps: 8, batchRows: 64, sparsity: { kind: topK }, engine: ${engine} }`,
+    ].join("\n");
+  await writeFile(join(out, "study.yaml"), study("fast"));
+  const refused = await startCli(["run", join(out, "study.yaml")]);
+  expect(refused.stderr).toContain("reference");
+  expect(refused.code).toBe(2);
+  await writeFile(join(out, "study.yaml"), study("reference"));
+  const run = await startCli(["run", join(out, "study.yaml"), "--json"]);
+  expect(run.stderr).toContain("finetuned-specific");
+  expect(run.code).toBe(0);
+  expect(JSON.parse(run.stdout).l0).toBeLessThanOrEqual(4);
 }, 180_000);

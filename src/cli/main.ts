@@ -7,6 +7,7 @@ import { packageVersion } from "../package-root.ts";
 import { addActivationsCommand } from "./activations.ts";
 import { addCompareCommand } from "./compare.ts";
 import { addDemoCommand } from "./demo.ts";
+import { addEncodeCommand } from "./encode.ts";
 import { addRunCommand } from "./run.ts";
 import { addStageCommands } from "./stages.ts";
 import { describeError } from "./terminal.ts";
@@ -28,6 +29,7 @@ export function createProgram(): Command {
   addRunCommand(program);
   addStageCommands(program);
   addActivationsCommand(program);
+  addEncodeCommand(program);
   addVerifyCommand(program);
   for (const command of program.commands)
     command.exitOverride().showHelpAfterError(`(run \`tunediff ${command.name()} --help\`)`);

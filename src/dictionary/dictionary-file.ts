@@ -6,8 +6,8 @@
 // prefix, F16 or BF16 weights. Sites of different width have no place in that layout and get a tensor each, which only this
 // reader knows (site-tensors.ts); foreign formats are not read here.
 
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { readFile, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { FormatError } from "../errors.ts";
 import { writeFileAtomic } from "../formats/atomic.ts";
 import {
@@ -17,7 +17,12 @@ import {
   writeSafetensors,
 } from "../formats/safetensors.ts";
 import type { Site } from "../store/store-contract.ts";
-import type { Dictionary, Normaliser } from "./dictionary.ts";
+import {
+  CODE_NORMALISATIONS,
+  type CodeNormalisation,
+  type Dictionary,
+  type Normaliser,
+} from "./dictionary.ts";
 import { siteOffsets } from "./latent-norms.ts";
 import { globalScale } from "./normaliser.ts";
 import { haveOneWidth, readVector, readWeight, vectorTensors, weightTensors } from "./site-tensors.ts";
@@ -26,8 +31,8 @@ export const MODEL_FILE = "model.safetensors";
 export const CONFIG_FILE = "config.json";
 /** Key of our JSON in the safetensors metadata. */
 const METADATA_KEY = "tunediff";
-/** code_normalization_id of the field's enum: v = f · Σ_sites ‖d^site‖. */
-const CROSSCODER_NORMALISATION = 1;
+/** code_normalization_id of the field's enum; its MIXED (3) and DECOUPLED (5) are not read. */
+const NORMALISATION_IDS: Record<CodeNormalisation, number> = { crosscoder: 1, sae: 2, none: 4 };
 const COMPILED_PREFIX = "_orig_mod.";
 const MAX_CONFIG_BYTES = 10 * 2 ** 20;
 
@@ -65,10 +70,14 @@ export async function saveDictionary(
       name: "code_normalization_id",
       dtype: "I64",
       shape: [],
-      data: BigInt64Array.of(BigInt(CROSSCODER_NORMALISATION)),
+      data: BigInt64Array.of(BigInt(NORMALISATION_IDS[dictionary.codeNormalisation ?? "crosscoder"])),
     },
-    { name: "k", dtype: "I32", shape: [], data: Int32Array.of(dictionary.k) },
-    f32("threshold", [], Float32Array.of(dictionary.inferenceThreshold)),
+    ...(isRelu(dictionary)
+      ? []
+      : ([
+          { name: "k", dtype: "I32", shape: [], data: Int32Array.of(dictionary.k) },
+          f32("threshold", [], Float32Array.of(dictionary.inferenceThreshold)),
+        ] satisfies TensorToWrite[])),
     ...weightTensors("encoder.weight", dictionary.encoderWeight, { widths, nLatents, latentsLast: true }),
     f32("encoder.bias", [nLatents], dictionary.encoderBias),
     ...vectorTensors("decoder.bias", dictionary.decoderBias, widths),
@@ -76,7 +85,13 @@ export async function saveDictionary(
   ];
   await writeSafetensors(join(folder, MODEL_FILE), tensors, {
     format: "pt",
-    [METADATA_KEY]: JSON.stringify({ ...extra, schemaVersion: 1, sites }),
+    // TopK at inference has no place in the field's layout; its classes see the threshold, which stands in for it.
+    [METADATA_KEY]: JSON.stringify({
+      ...extra,
+      schemaVersion: 1,
+      sites,
+      ...(dictionary.selection === "topK" ? { selection: "topK" } : {}),
+    }),
   });
   await writeFileAtomic(
     join(folder, CONFIG_FILE),
@@ -84,22 +99,23 @@ export async function saveDictionary(
   );
 }
 
+/** No k and no θ to apply: the field's plain CrossCoder, whose class takes neither. */
+const isRelu = ({ k, inferenceThreshold }: Dictionary): boolean => k === 0 && inferenceThreshold === 0;
+
 /** Constructor arguments of the reference class, alphabetical as its mixin writes them. Two widths are a list, which it refuses. */
-function fieldConfig(
-  { nLatents, sites, k, normaliser }: Dictionary,
-  activationDim: number | number[],
-): Record<string, unknown> {
+function fieldConfig(dictionary: Dictionary, activationDim: number | number[]): Record<string, unknown> {
+  const { nLatents, sites, k, normaliser, codeNormalisation = "crosscoder" } = dictionary;
   return {
     activation_dim: activationDim,
     activation_mean: null,
     activation_std: null,
-    code_normalization: "crosscoder",
+    code_normalization: codeNormalisation,
     code_normalization_alpha_cc: 0.1,
     code_normalization_alpha_sae: 1.0,
     dict_size: nLatents,
     encoder_layers: null,
     init_with_transpose: true,
-    k,
+    ...(isRelu(dictionary) ? {} : { k }),
     norm_init_scale: 1.0,
     num_layers: sites.length,
     same_init_for_all_layers: true,
@@ -107,31 +123,44 @@ function fieldConfig(
   };
 }
 
+/** Where the tensors lie: place itself when it is a file, else model.safetensors in it, whether or not that exists. */
+export async function dictionaryFilePath(place: string): Promise<string> {
+  const found = await stat(place).catch(() => undefined);
+  return found?.isFile() ? place : join(place, MODEL_FILE);
+}
+
 /**
- * Reads a dictionary written by saveDictionary or by the reference classes.
+ * Reads a dictionary written by saveDictionary or by the reference classes. place: its folder, or the file itself.
  *
  * Missing buffers take the field's defaults: no normaliser (also when the mean is NaN), CROSSCODER normalisation,
  * target_rms 1. The k buffer wins over config.json. A file with neither k nor threshold is a ReLU crosscoder: θ = 0.
  * Sites without our metadata are named after the models, layer −1 (unknown). Throws FormatError, MismatchError.
  */
-export async function loadDictionary(folder: string): Promise<Dictionary> {
-  const path = join(folder, MODEL_FILE);
+export async function loadDictionary(place: string): Promise<Dictionary> {
+  const path = await dictionaryFilePath(place);
   const file = await openSafetensors(path);
   try {
     const tensors = createTensorReader(file, path);
     const { sites, nLatents } = findSites(file, tensors, path);
     const widths = sites.map(({ width }) => width);
-    const normalisation = (await tensors.integer("code_normalization_id")) ?? CROSSCODER_NORMALISATION;
-    if (normalisation !== CROSSCODER_NORMALISATION) {
+    const normalisationId = (await tensors.integer("code_normalization_id")) ?? NORMALISATION_IDS.crosscoder;
+    const codeNormalisation = CODE_NORMALISATIONS.find((name) => NORMALISATION_IDS[name] === normalisationId);
+    if (codeNormalisation === undefined) {
       throw new FormatError(
-        `${path}: code_normalization_id: expected ${CROSSCODER_NORMALISATION} (crosscoder), got ${normalisation}`,
+        `${path}: code_normalization_id: expected 1 (crosscoder), 2 (sae) or 4 (none), got ${normalisationId}`,
         {
           hint: "dictionaries trained with another code normalisation cannot be read yet",
         },
       );
     }
-    const k = (await tensors.integer("k")) ?? (await configuredK(folder));
+    const k = (await tensors.integer("k")) ?? (await configuredK(dirname(path)));
     const threshold = await tensors.optional("threshold");
+    const topK = isTopK(file.metadata.get(METADATA_KEY));
+    if (topK && !(k !== undefined && k >= 1)) {
+      throw new FormatError(`${path}: k: expected at least 1 in a TopK dictionary, got ${k ?? "none"}`, {
+        hint: "the file lost part of itself when it was saved again: use the one that tunediff wrote",
+      });
+    }
     return {
       sites,
       nLatents,
@@ -141,11 +170,23 @@ export async function loadDictionary(folder: string): Promise<Dictionary> {
       decoderWeight: await readWeight(tensors, "decoder.weight", { widths, nLatents, latentsLast: false }),
       decoderBias: await readVector(tensors, "decoder.bias", widths),
       k: k ?? 0,
+      ...(codeNormalisation === "crosscoder" ? {} : { codeNormalisation }),
+      ...(topK ? { selection: "topK" as const } : {}),
       inferenceThreshold: threshold?.[0] ?? (k === undefined ? 0 : -1),
       normaliser: await readNormaliser(tensors, widths),
     };
   } finally {
     await file.close();
+  }
+}
+
+/** Whether our metadata says that the k largest of every row are kept. */
+function isTopK(json: string | undefined): boolean {
+  if (json === undefined) return false;
+  try {
+    return (JSON.parse(json) as { selection?: unknown } | null)?.selection === "topK";
+  } catch {
+    return false; // Not ours after all.
   }
 }
 

@@ -17,6 +17,10 @@ export interface Normaliser {
   targetRms: number;
 }
 
+export const CODE_NORMALISATIONS = ["crosscoder", "sae", "none"] as const;
+/** What a latent's code is multiplied by before codes are compared or penalised; see latentWeights. */
+export type CodeNormalisation = (typeof CODE_NORMALISATIONS)[number];
+
 export interface Dictionary {
   sites: Site[];
   nLatents: number;
@@ -30,7 +34,12 @@ export interface Dictionary {
   decoderWeight: Float32Array;
   /** [width] f32. */
   decoderBias: Float32Array;
+  /** 0: not selected by number (ReLU + L1). */
   k: number;
+  /** Undefined: "crosscoder", the paper's. */
+  codeNormalisation?: CodeNormalisation;
+  /** How codes are kept at inference: those above θ (undefined: this) or, of every row, the k of largest activation. */
+  selection?: "threshold" | "topK";
   /** θ in activation units (code × W); a latent fires when its activation is > θ. Negative: not calibrated. */
   inferenceThreshold: number;
   /** Undefined: trained on raw activations. */

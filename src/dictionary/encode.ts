@@ -1,13 +1,15 @@
 // Encoding at inference: code f = ReLU(x · eᵀ + b), kept where its activation f · W is above the threshold θ.
 //
 // Minder et al. 2025, App. B.2: θ stands for BatchTopK's selection. Rows and θ are in the dictionary's own (normalised)
-// space. θ < 0 means "not calibrated": everything positive is kept, as the reference does.
+// space. θ < 0 means "not calibrated": everything positive is kept, as the reference does. A TopK dictionary keeps the k
+// largest activations of every row instead, as it did in training. A ReLU one has θ = 0.
 
 import { createGemm } from "../compute/gemm.ts";
 import { createKernels } from "../compute/kernels.ts";
 import { ShapeError } from "../errors.ts";
 import type { Dictionary, Encoder, SparseCodes } from "./dictionary.ts";
 import { latentWeights } from "./latent-norms.ts";
+import { selectTopK, selectTopKReference } from "./select.ts";
 
 /** Entries of one tile of pre-activations: bounds the memory (12 bytes each), large enough for the GEMM. */
 const TILE_ENTRIES = 4 * 2 ** 20;
@@ -20,7 +22,7 @@ export async function createEncoder(
   dictionary: Dictionary,
   { maxRows, threads }: { maxRows: number; threads?: number },
 ): Promise<Encoder> {
-  const { nLatents, width, encoderWeight, encoderBias, inferenceThreshold } = dictionary;
+  const { nLatents, width, encoderWeight, encoderBias, inferenceThreshold, selection, k } = dictionary;
   const tileRows = Math.max(1, Math.min(maxRows, Math.floor(TILE_ENTRIES / nLatents)));
   const capacity = tileRows * nLatents;
   const kernels = createKernels({ bytes: 4 * (3 * capacity + nLatents + tileRows) + 4096 });
@@ -55,8 +57,11 @@ export async function createEncoder(
           bias: encoderBias,
           target: pre.subarray(0, rows * nLatents),
         });
-        const threshold = { value: inferenceThreshold, ties: 0 };
-        const count = kernels.keepAbove({ pre, weight, nRows: rows, nLatents }, threshold, tile);
+        const scored = { pre, weight, nRows: rows, nLatents };
+        const count =
+          selection === "topK"
+            ? selectTopK(kernels, scored, { k, out: tile })
+            : kernels.keepAbove(scored, { value: inferenceThreshold, ties: 0 }, tile);
         for (let row = 0; row < rows; row += 1) rowStart[first + row + 1] = nonZero + tile.rowStart[row + 1];
         latentParts.push(tile.latent.slice(0, count));
         codeParts.push(tile.code.slice(0, count));
@@ -88,6 +93,7 @@ function concatenate<A extends Uint32Array | Float32Array>(parts: A[], Kind: new
 export function encodeReference(dictionary: Dictionary, x: Float32Array, nRows: number): SparseCodes {
   const { nLatents, width, encoderWeight, encoderBias, inferenceThreshold } = dictionary;
   const weight = latentWeights(dictionary);
+  const pre = new Float32Array(nLatents);
   const rowStart = new Uint32Array(nRows + 1);
   const latents: number[] = [];
   const codes: number[] = [];
@@ -95,11 +101,19 @@ export function encodeReference(dictionary: Dictionary, x: Float32Array, nRows: 
     for (let latent = 0; latent < nLatents; latent += 1) {
       let sum = encoderBias[latent];
       for (let i = 0; i < width; i += 1) sum += x[row * width + i] * encoderWeight[latent * width + i];
-      const code = Math.fround(sum);
-      if (!(code > 0 && Math.fround(code * weight[latent]) > Math.fround(inferenceThreshold))) continue;
+      pre[latent] = sum;
+    }
+    const kept =
+      dictionary.selection === "topK"
+        ? selectTopKReference(pre, weight, dictionary.k)
+        : pre.map((code, latent) =>
+            code > 0 && Math.fround(code * weight[latent]) > Math.fround(inferenceThreshold) ? code : 0,
+          );
+    kept.forEach((code, latent) => {
+      if (code === 0) return;
       latents.push(latent);
       codes.push(code);
-    }
+    });
     rowStart[row + 1] = latents.length;
   }
   return { nRows, rowStart, latent: Uint32Array.from(latents), code: Float32Array.from(codes) };

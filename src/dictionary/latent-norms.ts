@@ -1,7 +1,7 @@
 // Norms of a dictionary's rows: one a latent and site, and their sum W, the weight that turns a code into an activation.
 //
-// activation v = code f × W, W_j = Σ_sites ‖d_j^site‖ (Minder et al. 2025, App. B; the field's code normalisation
-// "crosscoder"). Other normalisations would change latentWeights and nothing else.
+// activation v = code f × W. W_j is by the dictionary's code normalisation: Σ_sites ‖d_j^site‖ (crosscoder; Minder et al.
+// 2025, App. B), ‖d_j‖ over all sites at once (sae) or 1 (none). The field's MIXED and DECOUPLED are not among them.
 
 import type { Site } from "../store/store-contract.ts";
 import type { Dictionary } from "./dictionary.ts";
@@ -44,9 +44,12 @@ export function encoderNorms(dictionary: Dictionary): Float32Array[] {
   return normsBySite(dictionary, dictionary.encoderWeight);
 }
 
-/** W [nLatents] f32: sum over sites of the decoder norms. */
+/** W [nLatents] f32 of the dictionary's code normalisation. */
 export function latentWeights(dictionary: Dictionary): Float32Array {
+  const { width, decoderWeight, codeNormalisation = "crosscoder" } = dictionary;
   const weights = new Float32Array(dictionary.nLatents);
+  if (codeNormalisation === "none") return weights.fill(1);
+  if (codeNormalisation === "sae") return rowNorms(decoderWeight, { width, from: 0, to: width });
   for (const norms of decoderNorms(dictionary)) {
     for (let latent = 0; latent < weights.length; latent += 1) weights[latent] += norms[latent];
   }

@@ -29,6 +29,8 @@ test.each([
   [{ ...models, store: { dtype: "f64" } }, "store.dtype"],
   [{ ...models, store: { baseReplacements: { a: "" } } }, "store.baseReplacements.a"],
   [{ ...models, dictionary: { k: 0 } }, "dictionary.k"],
+  [{ ...models, dictionary: { sparsity: { kind: "reluL1" } } }, "dictionary.sparsity.penalty"],
+  [{ ...models, dictionary: { engine: "dense" } }, "dictionary.engine"],
   [[], "(top level)"],
 ])("%j is refused at %s", (value, path) => {
   expect(() => parseStudyConfig(value, "study.yaml")).toThrow(ConfigError);

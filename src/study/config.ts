@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { parseDocument, stringify } from "yaml";
 import { z } from "zod";
+import { CODE_NORMALISATIONS } from "../dictionary/dictionary.ts";
 import { ConfigError, FormatError } from "../errors.ts";
 import { writeFileAtomic } from "../formats/atomic.ts";
 import { EXECUTION_DEVICES } from "../lm/device.ts";
@@ -11,6 +12,16 @@ import { EXECUTION_DEVICES } from "../lm/device.ts";
 const LayerSchema = z.union([
   z.int().min(0),
   z.strictObject({ base: z.int().min(0), finetuned: z.int().min(0) }),
+]);
+
+const SparsitySchema = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("batchTopK") }),
+  z.strictObject({ kind: z.literal("topK") }),
+  z.strictObject({
+    kind: z.literal("reluL1"),
+    penalty: z.number().positive(),
+    penaltyWarmupFraction: z.number().min(0).max(1).optional(),
+  }),
 ]);
 
 const StudySchema = z.strictObject({
@@ -53,6 +64,11 @@ const StudySchema = z.strictObject({
       batchRows: z.int().min(1).default(1024),
       learningRate: z.number().positive().optional(),
       initNorm: z.number().positive().optional(),
+      /** Absent: batchTopK. What is not batchTopK needs engine: reference. */
+      sparsity: SparsitySchema.optional(),
+      codeNormalisation: z.enum(CODE_NORMALISATIONS).optional(),
+      reconstruction: z.enum(["norm", "squared"]).optional(),
+      engine: z.enum(["fast", "reference"]).optional(),
     })
     .prefault({}),
   report: z.strictObject({ examplesPerLatent: z.int().min(1).max(100).default(12) }).prefault({}),

@@ -1,7 +1,8 @@
 // After training: θ set on held-out rows so that the mean number of firing latents is k there, and the fit measured.
 //
 // The running θ of training is a mean of batch minima; what a user meets is threshold mode on new text. The exact
-// quantile over a sample of held-out activations: θ is the (rows · k + 1)-th largest, so rows · k lie above it.
+// quantile over a sample of held-out activations: θ is the (rows · k + 1)-th largest, so rows · k lie above it. A TopK
+// dictionary gets one, too, for readers that know thresholds alone; its fit is measured as it encodes. ReLU + L1: θ = 0.
 
 import { decode } from "../dictionary/decode.ts";
 import type { Dictionary } from "../dictionary/dictionary.ts";
@@ -33,7 +34,7 @@ export interface Calibration {
   /** "heldout", or "train" when the store has no held-out rows. */
   split: Split;
   nRows: number;
-  /** In threshold mode with this θ, pooled over these rows. */
+  /** As the dictionary encodes, with this θ, pooled over these rows. */
   fve: Record<string, number>;
   l0: number;
   /** Share of latents that never fired on these rows. */
@@ -47,7 +48,7 @@ export async function calibrateThreshold(options: CalibrationOptions): Promise<C
   const split: Split = heldout.length > 0 ? "heldout" : "train";
   const rows = spreadSample(split === "heldout" ? heldout : rowsOfSplit(store, "train"), calibrationRows);
   const kept = await ordinaryRows(options, rows);
-  const threshold = await thresholdFor(options, kept, kept.length * dictionary.k);
+  const threshold = dictionary.k === 0 ? 0 : await thresholdFor(options, kept, kept.length * dictionary.k);
   return {
     threshold,
     split,
@@ -92,7 +93,7 @@ async function thresholdFor(options: CalibrationOptions, rows: Uint32Array, want
   for (let bound = Math.max(0, dictionary.inferenceThreshold) / 2; ; bound = bound < 1e-6 ? 0 : bound / 4) {
     const parts: Float32Array[] = [];
     let found = 0;
-    const lowered = { ...dictionary, inferenceThreshold: bound };
+    const lowered: Dictionary = { ...dictionary, selection: "threshold", inferenceThreshold: bound };
     for await (const { codes } of encoded({ ...options, dictionary: lowered }, rows)) {
       parts.push(codes.code.map((code, entry) => code * weight[codes.latent[entry]]));
       found += codes.code.length;

@@ -5,15 +5,27 @@
 // preset belong beside DEFAULT_TRAIN_CONFIG.
 
 import { createHash } from "node:crypto";
+import { CODE_NORMALISATIONS, type CodeNormalisation } from "../dictionary/dictionary.ts";
 import { ConfigError } from "../errors.ts";
 import { canonicalJson } from "../formats/canonical-json.ts";
+import type { Reconstruction } from "./loss.ts";
+import type { Sparsity } from "./sparsity.ts";
 
 export interface TrainConfig {
   nLatents: number;
-  /** Mean number of latents a row may use. */
+  /** What keeps codes few; undefined: BatchTopK. */
+  sparsity?: Sparsity;
+  /** What codes are multiplied by where they are compared or penalised; undefined: "crosscoder". */
+  codeNormalisation?: CodeNormalisation;
+  /** Undefined: "norm", un-squared as in the paper. */
+  reconstruction?: Reconstruction;
+  /** "reference": dense and slow, knows every variant; undefined: "fast", which knows BatchTopK as the paper has it. */
+  engine?: "fast" | "reference";
+  /** Mean number of latents a row may use; not looked at under ReLU + L1. */
   k: number;
-  /** k at step 0, going linearly to k over kAnnealingSteps; undefined: k. */
+  /** k at step 0, going linearly to k over kAnnealingSteps; undefined: k. Without annealing steps it is not looked at. */
   kStart?: number;
+  /** Less than steps. */
   kAnnealingSteps: number;
   steps: number;
   batchRows: number;
@@ -84,6 +96,10 @@ export interface TrainConstants {
   auxLatents: number;
   /** Largest k of the run. */
   largestK: number;
+  /** Of ReLU + L1 alone: 0, in place of the config's. */
+  auxAlpha?: number;
+  /** Of ReLU + L1 alone: steps over which the penalty rises. */
+  penaltyWarmupSteps?: number;
 }
 
 /** width, nSites: of the store. The config must have passed checkTrainConfig. */
@@ -91,7 +107,11 @@ export function resolveConstants(
   config: TrainConfig,
   { width, nSites }: { width: number; nSites: number },
 ): TrainConstants {
-  const { steps } = config;
+  const { steps, sparsity } = config;
+  const ofPenalty =
+    sparsity?.kind === "reluL1"
+      ? { auxAlpha: 0, penaltyWarmupSteps: Math.round((sparsity.penaltyWarmupFraction ?? 0) * steps) }
+      : {};
   return {
     warmupSteps: Math.round(config.warmupFraction * steps),
     decayStartStep: steps - Math.round(config.decayFraction * steps),
@@ -99,6 +119,7 @@ export function resolveConstants(
     thresholdBeta: 1 - 1 / Math.max(1, config.thresholdMemoryFraction * steps),
     auxLatents: config.auxLatents ?? Math.max(1, Math.floor(width / nSites / 2)),
     largestK: config.kAnnealingSteps > 0 ? Math.max(config.k, config.kStart ?? config.k) : config.k,
+    ...ofPenalty,
   };
 }
 
@@ -125,6 +146,10 @@ export function checkTrainConfig(config: TrainConfig): void {
   if (!Number.isSafeInteger(config.kAnnealingSteps) || config.kAnnealingSteps < 0) {
     refuse("kAnnealingSteps", "a whole number of at least 0");
   }
+  if (config.kAnnealingSteps > 0 && config.kAnnealingSteps >= config.steps) {
+    refuse("kAnnealingSteps", `less than steps (${config.steps}), or k is never reached`);
+  }
+  checkVariant(config);
   if (
     config.auxLatents !== undefined &&
     !(Number.isSafeInteger(config.auxLatents) && config.auxLatents > 0)
@@ -152,6 +177,29 @@ export function checkTrainConfig(config: TrainConfig): void {
     if (!(Number.isSafeInteger(k) && k >= 1 && k <= config.nLatents)) {
       refuse(field, `a whole number from 1 to nLatents (${config.nLatents})`);
     }
+  }
+}
+
+/** Sparsity, normalisation, reconstruction and engine, which come from a file as any text. */
+function checkVariant({ sparsity, codeNormalisation, reconstruction, engine }: TrainConfig): void {
+  const oneOf = (field: string, got: unknown, allowed: readonly string[]): void => {
+    if (got === undefined || allowed.includes(got as string)) return;
+    throw new ConfigError(`dictionary.${field}: expected ${allowed.join(", ")}, got ${JSON.stringify(got)}`);
+  };
+  oneOf("codeNormalisation", codeNormalisation, CODE_NORMALISATIONS);
+  oneOf("reconstruction", reconstruction, ["norm", "squared"]);
+  oneOf("engine", engine, ["fast", "reference"]);
+  if (sparsity === undefined) return;
+  oneOf("sparsity.kind", sparsity?.kind ?? null, ["batchTopK", "topK", "reluL1"]);
+  if (sparsity.kind !== "reluL1") return;
+  const { penalty, penaltyWarmupFraction: share = 0 } = sparsity;
+  if (!(penalty >= 0 && Number.isFinite(penalty))) {
+    throw new ConfigError(`dictionary.sparsity.penalty: expected a number of at least 0, got ${penalty}`);
+  }
+  if (!(share >= 0 && share <= 1)) {
+    throw new ConfigError(
+      `dictionary.sparsity.penaltyWarmupFraction: expected a share from 0 to 1, got ${share}`,
+    );
   }
 }
 

@@ -3,7 +3,9 @@
 // Two makers: engine.ts (fast) and reference-engine.ts (dense and obvious). Sharded, multi-process and GPU engines stand
 // behind the same interface: `backward` leaves gradients where the parameters are, `update` uses them there.
 
-import type { Floats, Parameters } from "./loss.ts";
+import type { CodeNormalisation } from "../dictionary/dictionary.ts";
+import type { Floats, Parameters, Reconstruction } from "./loss.ts";
+import type { Sparsity } from "./sparsity.ts";
 
 export interface EngineOptions {
   nLatents: number;
@@ -18,6 +20,12 @@ export interface EngineOptions {
   auxAlpha: number;
   /** A latent is dead when it has not fired for at least so many rows. */
   deadAfterRows: number;
+  /** Undefined: BatchTopK. Its penalty is not looked at here: backward is given the step's. */
+  sparsity?: Sparsity;
+  /** Undefined: "crosscoder". */
+  codeNormalisation?: CodeNormalisation;
+  /** Undefined: "norm", un-squared. */
+  reconstruction?: Reconstruction;
   threads?: number;
 }
 
@@ -34,15 +42,17 @@ export interface EngineState<A extends Floats = Float32Array> {
 }
 
 export interface StepResult {
-  /** Mean over rows and sites of the un-squared error norm, normalised units. */
+  /** Mean over rows and sites of the error norm, un-squared unless the options say so, normalised units. */
   loss: number;
   /** The auxiliary loss before its weight; 0 when no latent is dead. */
   auxLoss: number;
-  /** L2 norm over all gradients of loss + auxAlpha · auxLoss, before clipping. */
+  /** Of ReLU + L1 only: mean over rows of Σ_j f_j W_j, before μ. */
+  penaltyLoss?: number;
+  /** L2 norm over all gradients of loss + auxAlpha · auxLoss + μ · penaltyLoss, before clipping. */
   gradientNorm: number;
   l0: number;
   nDead: number;
-  /** Smallest activation that was selected; 0 when none was. */
+  /** Smallest activation that was kept; 0 when none was. */
   smallestActivation: number;
 }
 
@@ -52,8 +62,11 @@ export interface Engine<A extends Floats = Float32Array> {
   parameters: Parameters<A>;
   /** Of the last backward; overwritten by the next. */
   gradients: Parameters<A>;
-  /** batch [nRows ≤ batchRows, width] in normalised units. Advances the dead counters; parameters stay. */
-  backward(batch: A, k: number): Promise<StepResult>;
+  /**
+   * batch [nRows ≤ batchRows, width] in normalised units. level: the step's k, for ReLU + L1 its μ. Advances the dead
+   * counters, so it is for training steps alone (the reference's loss counts logged and validated rows, too); parameters stay.
+   */
+  backward(batch: A, level: number): Promise<StepResult>;
   /** One Adam update from the gradients of the last backward, clipped to maxGradientNorm. */
   update(options: { learningRate: number; maxGradientNorm: number; gradientNorm: number }): void;
   /** Rows and residuals of the last backward, [nRows, width] each; overwritten by the next. */

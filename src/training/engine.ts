@@ -7,6 +7,7 @@
 import { createGemm } from "../compute/gemm.ts";
 import { type CodeBuffers, createKernels } from "../compute/kernels.ts";
 import { selectBatchTopK } from "../dictionary/select.ts";
+import { ConfigError } from "../errors.ts";
 import { auxiliarySelection } from "./auxiliary-selection.ts";
 import {
   type Engine,
@@ -20,8 +21,30 @@ import { batchVariance } from "./loss.ts";
 /** Candidates of the selection's first pass, per entry that will be kept. */
 const CANDIDATES_PER_KEPT = 4;
 
-/** Makes an engine with all state zero; load a state or set the parameters before the first step. */
+/** Throws ConfigError for a variant that only reference-engine.ts computes. */
+export function requireFastVariant({
+  sparsity,
+  codeNormalisation,
+  reconstruction,
+}: Pick<EngineOptions, "sparsity" | "codeNormalisation" | "reconstruction">): void {
+  for (const [field, got, known] of [
+    ["sparsity.kind", sparsity?.kind, "batchTopK"],
+    ["codeNormalisation", codeNormalisation, "crosscoder"],
+    ["reconstruction", reconstruction, "norm"],
+  ] as const) {
+    if (got === undefined || got === known) continue;
+    throw new ConfigError(`dictionary.${field}: the fast engine expects ${known}, got ${got}`, {
+      hint: 'set dictionary.engine to "reference", which computes every variant, slowly',
+    });
+  }
+}
+
+/**
+ * Makes an engine with all state zero; load a state or set the parameters before the first step. Throws ConfigError for a
+ * variant that it does not compute.
+ */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
+  requireFastVariant(options);
   const { nLatents, width, siteOffsets, batchRows, largestK, auxLatents, threads } = options;
   const nSites = siteOffsets.length - 1;
   const nParameters = 2 * nLatents * width + nLatents + width;

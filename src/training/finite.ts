@@ -8,8 +8,8 @@ export function requireFinite(
   result: StepResult,
   { engine, step, checkpoint }: { engine: Engine; step: number; checkpoint: string | undefined },
 ): void {
-  const { loss, auxLoss, gradientNorm } = result;
-  if (Number.isFinite(loss) && Number.isFinite(auxLoss) && Number.isFinite(gradientNorm)) return;
+  const { loss, auxLoss, penaltyLoss = 0, gradientNorm } = result;
+  if ([loss, auxLoss, penaltyLoss, gradientNorm].every(Number.isFinite)) return;
   const { x, residual } = engine.lastBatch();
   const candidates: [string, Float32Array][] = [
     ["activations of the batch", x],
@@ -25,7 +25,7 @@ export function requireFinite(
     .find(({ index }) => index >= 0);
   const where = found
     ? `${found.name}: expected finite numbers, got ${found.data[found.index]} at index ${found.index}`
-    : `expected a finite loss and gradient, got loss ${loss}, auxiliary loss ${auxLoss}, gradient norm ${gradientNorm}`;
+    : `expected a finite loss and gradient, got loss ${loss}, auxiliary loss ${auxLoss}, penalty ${penaltyLoss}, gradient norm ${gradientNorm}`;
   throw new NumericsError(
     `training step ${step}: ${where}; last good checkpoint: ${checkpoint ?? "none yet"}`,
     {

@@ -1,7 +1,7 @@
 // Every term's gradient against central differences in float64.
 
 import { describe, expect, test } from "vitest";
-import { selectBatchTopKReference } from "../dictionary/select.ts";
+import type { CodeNormalisation } from "../dictionary/dictionary.ts";
 import { createRng } from "../numerics/rng.ts";
 import {
   addCodeGradients,
@@ -19,6 +19,8 @@ import {
   reconstructionLoss,
   weights,
 } from "./loss.ts";
+import { createReferenceEngine } from "./reference-engine.ts";
+import { addPenaltyGradients, codePenalty, type Sparsity, sparseCodes } from "./sparsity.ts";
 
 type F64 = Float64Array<ArrayBuffer>;
 const NAMES = ["encoderWeight", "encoderBias", "decoderWeight", "decoderBias"] as const;
@@ -47,7 +49,18 @@ const weight = weights(parameters.decoderWeight, shape);
 const isDead = Array.from({ length: nLatents }, (_, j) => (j >= 6 ? 1 : 0));
 const auxiliaryOptions = { weight, isDead, auxLatents: 2 };
 const selected = (p: Parameters<F64>): F64 =>
-  selectBatchTopKReference(preActivations(x, p, shape), weight, nRows * 2);
+  sparseCodes(preActivations(x, p, shape), weight, { kind: "batchTopK", level: 2 });
+const NORMALISATIONS: CodeNormalisation[] = ["crosscoder", "sae", "none"];
+const SPARSITIES: Sparsity[] = [{ kind: "batchTopK" }, { kind: "topK" }, { kind: "reluL1", penalty: 0.3 }];
+/** No latent dies in one step: the auxiliary loss, whose target is a constant, has a test of its own. */
+const stepOptions = {
+  ...shape,
+  batchRows: nRows,
+  largestK: 2,
+  auxLatents: 2,
+  auxAlpha: 1 / 32,
+  deadAfterRows: 1000,
+};
 const constantResidual = random(nRows * width, 6);
 
 /**
@@ -80,11 +93,20 @@ function expectEqual(got: Parameters<F64>, want: Parameters<F64>): void {
 }
 
 test("the selections of this file have a margin that differencing cannot cross", () => {
-  const activations = preActivations(x, parameters, shape)
-    .map((value, i) => Math.max(value, 0) * weight[i % nLatents])
-    .sort()
-    .reverse();
-  expect(activations[nRows * 2 - 1] - activations[nRows * 2]).toBeGreaterThan(1e-4);
+  const pre = preActivations(x, parameters, shape);
+  const descending = (values: F64): F64 => values.slice().sort().reverse();
+  for (const normalisation of NORMALISATIONS) {
+    const w = weights(parameters.decoderWeight, shape, normalisation);
+    const activations = pre.map((value, i) => Math.max(value, 0) * w[i % nLatents]);
+    const all = descending(activations);
+    expect(all[nRows * 2 - 1] - all[nRows * 2]).toBeGreaterThan(1e-4);
+    for (let row = 0; row < nRows; row += 1) {
+      const one = descending(activations.subarray(row * nLatents, (row + 1) * nLatents));
+      expect(one[1] - one[2]).toBeGreaterThan(1e-4);
+    }
+  }
+  // And no ReLU's gate: a step of h = 1e-6 moves a pre-activation by at most h times a coordinate of x.
+  expect(Math.min(...pre.map(Math.abs))).toBeGreaterThan(1e-4);
 });
 
 describe("hand-derived gradients equal central differences", () => {
@@ -100,6 +122,68 @@ describe("hand-derived gradients equal central differences", () => {
     );
     expect(got.encoderWeight.some((value) => Math.abs(value) > 1e-3)).toBe(true);
   });
+
+  test("of the squared reconstruction loss", () => {
+    const residualOf = (p: Parameters<F64>): F64 => difference(x, reconstruct(selected(p), p, shape));
+    const got = zeros();
+    const g = reconstructionDirection(residualOf(parameters), shape, "squared");
+    addCodeGradients(got, { x, codes: selected(parameters), g, parameters }, shape);
+    addDecoderBiasGradient(got.decoderBias, g, shape);
+    expectEqual(
+      got,
+      centralDifferences((p) => reconstructionLoss(residualOf(p), shape, "squared")),
+    );
+    expect(got.encoderWeight.some((value) => Math.abs(value) > 1e-3)).toBe(true);
+  });
+
+  for (const normalisation of NORMALISATIONS) {
+    test(`of the L1 penalty under ${normalisation} normalisation, through codes and decoder norms`, () => {
+      const codesOf = (p: Parameters<F64>): F64 =>
+        sparseCodes(preActivations(x, p, shape), weight, { kind: "reluL1", level: 0 });
+      const weightOf = (p: Parameters<F64>): F64 => weights(p.decoderWeight, shape, normalisation);
+      const got = zeros();
+      const codes = codesOf(parameters);
+      const options = { x, codes, weight: weightOf(parameters), parameters, normalisation, factor: 0.7 };
+      addPenaltyGradients(got, options, shape);
+      expectEqual(
+        got,
+        centralDifferences((p) => 0.7 * codePenalty(codesOf(p), weightOf(p), shape)),
+      );
+      expect(got.encoderWeight.some((value) => Math.abs(value) > 1e-2)).toBe(true);
+      expect(got.decoderWeight.some((value) => Math.abs(value) > 1e-2)).toBe(normalisation !== "none");
+      expect(got.decoderBias.every((value) => value === 0)).toBe(true);
+    });
+
+    for (const sparsity of SPARSITIES) {
+      for (const reconstruction of ["norm", "squared"] as const) {
+        test(`of a whole ${sparsity.kind} step: ${normalisation} normalisation, reconstruction ${reconstruction}`, async () => {
+          const level = sparsity.kind === "reluL1" ? sparsity.penalty : 2;
+          const options = { ...stepOptions, sparsity, codeNormalisation: normalisation, reconstruction };
+          const engine = createReferenceEngine(options, new Float64Array(0));
+          for (const name of NAMES) engine.parameters[name].set(parameters[name]);
+          const { loss, penaltyLoss, gradientNorm } = await engine.backward(x, level);
+          // Only a penalty differentiates the weights; those that select are held at where the step is taken.
+          const fixed = weights(parameters.decoderWeight, shape, normalisation);
+          const codesOf = (p: Parameters<F64>): F64 =>
+            sparseCodes(preActivations(x, p, shape), fixed, { kind: sparsity.kind, level });
+          const lossOf = (p: Parameters<F64>): number => {
+            const codes = codesOf(p);
+            const residual = difference(x, reconstruct(codes, p, shape));
+            const penalty =
+              sparsity.kind === "reluL1"
+                ? level * codePenalty(codes, weights(p.decoderWeight, shape, normalisation), shape)
+                : 0;
+            return reconstructionLoss(residual, shape, reconstruction) + penalty;
+          };
+          expectEqual(engine.gradients, centralDifferences(lossOf));
+          expect(loss + level * (penaltyLoss ?? 0)).toBeCloseTo(lossOf(parameters), 12);
+          expect(penaltyLoss === undefined).toBe(sparsity.kind !== "reluL1");
+          const squares = NAMES.flatMap((name) => [...engine.gradients[name]]).map((value) => value ** 2);
+          expect(gradientNorm).toBeCloseTo(Math.sqrt(squares.reduce((sum, value) => sum + value, 0)), 12);
+        });
+      }
+    }
+  }
 
   test("of the auxiliary loss, whose target is a constant", () => {
     const codesOf = (p: Parameters<F64>): F64 =>
@@ -134,7 +218,38 @@ describe("hand-derived gradients equal central differences", () => {
   });
 });
 
-test("the reconstruction loss of a known residual: two sites of norm 5 and 1", () => {
+describe("by hand, two sites of two and one columns", () => {
   const one: BatchShape = { nRows: 1, nLatents: 1, width: 3, siteOffsets: [0, 2, 3] };
-  expect(reconstructionLoss(Float64Array.of(3, 4, -1), one)).toBe(3);
+  test("a residual of norms 5 and 1 costs their mean, squared the mean of 25 and 1", () => {
+    expect(reconstructionLoss(Float64Array.of(3, 4, -1), one)).toBe(3);
+    expect(reconstructionLoss(Float64Array.of(3, 4, -1), one, "squared")).toBe(13);
+  });
+  test("a decoder row of norms 3 and 4 weighs 7, 5 or 1, and the penalty is the code times that", () => {
+    const row = Float64Array.of(0, 3, 4);
+    expect([...weights(row, one)]).toEqual([7]);
+    expect([...weights(row, one, "sae")]).toEqual([5]);
+    expect([...weights(row, one, "none")]).toEqual([1]);
+    const two: BatchShape = { ...one, nRows: 2 };
+    expect(codePenalty(Float64Array.of(2, 4), weights(row, one, "sae"), two)).toBe(15);
+  });
+  test("a decoder row of norm 0 gets a gradient of 0 from the penalty, not NaN", () => {
+    const p: Parameters<F64> = {
+      encoderWeight: Float64Array.of(1, 1, 1),
+      encoderBias: Float64Array.of(0),
+      decoderWeight: Float64Array.of(0, 0, 2),
+      decoderBias: new Float64Array(3),
+    };
+    for (const normalisation of NORMALISATIONS) {
+      const got: Parameters<F64> = {
+        encoderWeight: new Float64Array(3),
+        encoderBias: new Float64Array(1),
+        decoderWeight: new Float64Array(3),
+        decoderBias: new Float64Array(3),
+      };
+      const weight = weights(p.decoderWeight, one, normalisation);
+      const batch = { x: Float64Array.of(1, 0, 0), codes: Float64Array.of(1), weight, parameters: p };
+      addPenaltyGradients(got, { ...batch, normalisation, factor: 1 }, one);
+      expect([...got.decoderWeight]).toEqual([0, 0, normalisation === "none" ? 0 : 1]);
+    }
+  });
 });

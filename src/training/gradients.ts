@@ -1,19 +1,34 @@
 // Gradients of the losses in loss.ts, derived by hand and written densely, for float32 or float64 arrays.
 //
 // Chain: loss → reconstruction (g below) → codes (<g, d_j>) → encoder row (through the ReLU's open gate) and, beside it,
-// → decoder row. Selection is not differentiated, nor are the norms W that it uses; the auxiliary loss's target is a
+// → decoder row (and, for the penalty of ReLU + L1, through W: sparsity.ts). Selection is not differentiated, nor are the norms W that it uses; the auxiliary loss's target is a
 // constant. Held against central differences by gradients.test.ts and against kernels/sparse.ts by engine.test.ts.
 
-import { type BatchShape, batchVariance, type Floats, like, type Parameters, siteNorm } from "./loss.ts";
+import {
+  type BatchShape,
+  batchVariance,
+  type Floats,
+  like,
+  type Parameters,
+  type Reconstruction,
+  siteNorm,
+} from "./loss.ts";
 
-/** d reconstructionLoss / d reconstruction = −ε / ‖ε‖ / (nRows · nSites) per row and site; 0 where ε = 0. [nRows, width]. */
-export function reconstructionDirection<A extends Floats>(residual: A, shape: BatchShape): A {
+/**
+ * d reconstructionLoss / d reconstruction per row and site: −ε / ‖ε‖ / (nRows · nSites), 0 where ε = 0; squared:
+ * −2ε / (nRows · nSites). [nRows, width].
+ */
+export function reconstructionDirection<A extends Floats>(
+  residual: A,
+  shape: BatchShape,
+  reconstruction: Reconstruction = "norm",
+): A {
   const { nRows, width, siteOffsets } = shape;
   const nSites = siteOffsets.length - 1;
   const g = like(residual, nRows * width);
   for (let row = 0; row < nRows; row += 1) {
     for (let site = 0; site < nSites; site += 1) {
-      const norm = siteNorm(residual, row, site, shape);
+      const norm = reconstruction === "squared" ? 0.5 : siteNorm(residual, row, site, shape);
       if (norm === 0) continue;
       for (let i = siteOffsets[site]; i < siteOffsets[site + 1]; i += 1) {
         g[row * width + i] = -residual[row * width + i] / norm / (nRows * nSites);

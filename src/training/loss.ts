@@ -1,8 +1,11 @@
-// The losses of a BatchTopK crosscoder as plain functions: dense, obvious, over float32 or float64 arrays.
+// The losses of a crosscoder as plain functions: dense, obvious, over float32 or float64 arrays.
 //
 // Minder et al. 2025 (arXiv:2504.02922), App. B.2, in the form of the reference code: reconstruction is the mean over rows
 // and sites of the *un-squared* L2 norm of the error; the auxiliary loss is squared, over both sites at once, and divided
-// by the batch variance of the residual. This is the side that tests differentiate; engine.ts is the fast side.
+// by the batch variance of the residual. Squared reconstruction is an option of the reference; the penalty of ReLU + L1 is in
+// sparsity.ts. This is the side that tests differentiate; engine.ts is the fast side.
+
+import type { CodeNormalisation } from "../dictionary/dictionary.ts";
 
 export type Floats = Float32Array | Float64Array;
 
@@ -41,14 +44,19 @@ export function preActivations<A extends Floats>(x: A, parameters: Parameters<A>
   return pre;
 }
 
-/** W_j = Σ_sites ‖d_j^site‖: [nLatents]. */
-export function weights<A extends Floats>(decoderWeight: A, { nLatents, width, siteOffsets }: BatchShape): A {
+/** W_j: [nLatents]. Σ_sites ‖d_j^site‖ (crosscoder), the norm of the whole row (sae), or 1 (none). */
+export function weights<A extends Floats>(
+  decoderWeight: A,
+  { nLatents, width, siteOffsets }: BatchShape,
+  normalisation: CodeNormalisation = "crosscoder",
+): A {
   const result = like(decoderWeight, nLatents);
+  if (normalisation === "none") return result.fill(1) as A;
+  const parts = normalisation === "sae" ? [0, width] : siteOffsets;
   for (let j = 0; j < nLatents; j += 1) {
-    for (let site = 0; site + 1 < siteOffsets.length; site += 1) {
+    for (let part = 0; part + 1 < parts.length; part += 1) {
       let squares = 0;
-      for (let i = siteOffsets[site]; i < siteOffsets[site + 1]; i += 1)
-        squares += decoderWeight[j * width + i] ** 2;
+      for (let i = parts[part]; i < parts[part + 1]; i += 1) squares += decoderWeight[j * width + i] ** 2;
       result[j] += Math.sqrt(squares);
     }
   }
@@ -84,12 +92,22 @@ export function siteNorm(
   return Math.sqrt(squares);
 }
 
-/** mean over rows and sites of ‖ε_row^site‖₂; residual ε = x − reconstruction, [nRows, width]. */
-export function reconstructionLoss(residual: Floats, shape: BatchShape): number {
+/** What is averaged over rows and sites: ‖ε‖₂, the paper's, or ‖ε‖₂², the reference's option. */
+export type Reconstruction = "norm" | "squared";
+
+/** mean over rows and sites of ‖ε_row^site‖₂ or its square; residual ε = x − reconstruction, [nRows, width]. */
+export function reconstructionLoss(
+  residual: Floats,
+  shape: BatchShape,
+  reconstruction: Reconstruction = "norm",
+): number {
   const nSites = shape.siteOffsets.length - 1;
   let sum = 0;
   for (let row = 0; row < shape.nRows; row += 1) {
-    for (let site = 0; site < nSites; site += 1) sum += siteNorm(residual, row, site, shape);
+    for (let site = 0; site < nSites; site += 1) {
+      const norm = siteNorm(residual, row, site, shape);
+      sum += reconstruction === "squared" ? norm * norm : norm;
+    }
   }
   return sum / (shape.nRows * nSites);
 }

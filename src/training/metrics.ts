@@ -13,6 +13,9 @@ export interface MetricsLine {
   step: number;
   loss: number;
   auxLoss: number;
+  /** Of ReLU + L1 alone: mean over rows of Σ_j f_j W_j, and the μ it was multiplied by. */
+  penaltyLoss?: number;
+  penalty?: number;
   /** 1 − Σ‖ε‖²/Σ‖x − x̄‖² over the batch, by site name and pooled. */
   fve: Record<string, number>;
   l0: number;
@@ -23,6 +26,7 @@ export interface MetricsLine {
   /** Before clipping. */
   gradientNorm: number;
   learningRate: number;
+  /** 0 under ReLU + L1. */
   k: number;
   rowsPerSecond: number;
 }

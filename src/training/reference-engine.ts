@@ -1,8 +1,8 @@
 // The same training step, dense and in the order of the equations: the twin of engine.ts, in float32 or float64.
 //
-// Slow (rows × latents × width for everything), meant to be read and to be compared with. Stays for ever.
+// Slow (rows × latents × width for everything), meant to be read and to be compared with. Stays for ever. Here are all
+// variants (sparsity.ts, code normalisations, squared reconstruction); engine.ts refuses those that it does not know.
 
-import { selectBatchTopKReference } from "../dictionary/select.ts";
 import { clipFactor } from "./engine.ts";
 import { type Engine, type EngineOptions, emptyState, parameterViews } from "./engine-contract.ts";
 import {
@@ -22,6 +22,7 @@ import {
   reconstructionLoss,
   weights,
 } from "./loss.ts";
+import { addPenaltyGradients, codePenalty, DEFAULT_SPARSITY, sparseCodes } from "./sparsity.ts";
 
 const BETA1 = 0.9;
 const BETA2 = 0.999;
@@ -30,6 +31,8 @@ const EPSILON = 1e-8;
 /** example: an array of the wanted element type. */
 export function createReferenceEngine<A extends Floats>(options: EngineOptions, example: A): Engine<A> {
   const { nLatents, width, siteOffsets, auxAlpha, auxLatents, deadAfterRows } = options;
+  const { kind } = options.sparsity ?? DEFAULT_SPARSITY;
+  const { codeNormalisation: normalisation = "crosscoder", reconstruction: how = "norm" } = options;
   const nParameters = 2 * nLatents * width + nLatents + width;
   const state = emptyState<A>({ nParameters, nLatents, allocate: (length) => like(example, length) });
   const parameters = parameterViews(state.parameters, { nLatents, width });
@@ -43,12 +46,12 @@ export function createReferenceEngine<A extends Floats>(options: EngineOptions, 
     gradients,
     lastBatch: () => last,
 
-    async backward(x, k) {
+    async backward(x, level) {
       const nRows = x.length / width;
       const shape: BatchShape = { nRows, nLatents, width, siteOffsets };
       const pre = preActivations(x, parameters, shape);
-      const weight = weights(parameters.decoderWeight, shape);
-      const codes = selectBatchTopKReference(pre, weight, nRows * k);
+      const weight = weights(parameters.decoderWeight, shape, normalisation);
+      const codes = sparseCodes(pre, weight, { kind, level });
 
       let smallestActivation = Number.POSITIVE_INFINITY;
       let kept = 0;
@@ -64,11 +67,17 @@ export function createReferenceEngine<A extends Floats>(options: EngineOptions, 
 
       const reconstruction = reconstruct(codes, parameters, shape);
       const residual = x.map((value, i) => value - reconstruction[i]) as A;
-      const loss = reconstructionLoss(residual, shape);
+      const loss = reconstructionLoss(residual, shape, how);
       gradient.fill(0);
-      const g = reconstructionDirection(residual, shape);
+      const g = reconstructionDirection(residual, shape, how);
       addCodeGradients(gradients, { x, codes, g, parameters }, shape);
       addDecoderBiasGradient(gradients.decoderBias, g, shape);
+
+      let penaltyLoss: number | undefined;
+      if (kind === "reluL1") {
+        penaltyLoss = codePenalty(codes, weight, shape);
+        addPenaltyGradients(gradients, { x, codes, weight, parameters, normalisation, factor: level }, shape);
+      }
 
       let auxLoss = 0;
       if (nDead > 0 && auxAlpha > 0) {
@@ -84,6 +93,7 @@ export function createReferenceEngine<A extends Floats>(options: EngineOptions, 
       return {
         loss,
         auxLoss,
+        ...(penaltyLoss === undefined ? {} : { penaltyLoss }),
         gradientNorm: Math.sqrt(squares),
         l0: kept / nRows,
         nDead,

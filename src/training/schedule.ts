@@ -1,4 +1,4 @@
-// Learning rate and k as pure functions of the step, so that a resumed run needs no state for them.
+// Learning rate, k and penalty as pure functions of the step, so that a resumed run needs no state for them.
 //
 // Linear warm-up, plateau, linear decay to 0. The reference's very first update has learning rate 0; ours has 1/warmupSteps
 // of the plateau, everything else one step earlier: a deliberate difference of one step.
@@ -17,8 +17,10 @@ export function learningRateAt(
 }
 
 /**
- * k of step `step`: from kStart to k over kAnnealingSteps, rounded, at least 1. Without annealing steps it is k from the
- * first step on (the reference stays at its starting value for ever then, which no one wants).
+ * k of step `step`: from kStart to k over kAnnealingSteps, rounded, at least 1.
+ *
+ * The reference's trap: without annealing steps its trainer stays at the starting value for the whole run, and its command
+ * starts at 2048 with none, so that asking for k = 100 alone trains with 2048. Here it is k from the first step on then.
  */
 export function kAt(
   step: number,
@@ -26,4 +28,9 @@ export function kAt(
 ): number {
   if (step >= kAnnealingSteps) return k;
   return Math.max(1, Math.round(kStart - (kStart - k) * (step / kAnnealingSteps)));
+}
+
+/** μ of step `step`: from penalty / penaltyWarmupSteps up to penalty, which it is at once without warm-up (the paper). */
+export function penaltyAt(step: number, penalty: number, penaltyWarmupSteps: number): number {
+  return step < penaltyWarmupSteps ? (penalty * (step + 1)) / penaltyWarmupSteps : penalty;
 }

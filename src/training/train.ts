@@ -1,4 +1,4 @@
-// Training a BatchTopK crosscoder on a store, from the first row to a finished dictionary folder.
+// Training a crosscoder on a store, from the first row to a finished dictionary folder.
 //
 // Minder et al. 2025 (arXiv:2504.02922), App. B.2; the order of a step is the reference's: bias median at step 0, loss,
 // gradients, clipping, Adam. Interrupted runs go on from the newest checkpoint and end with the same bytes. One process,
@@ -26,12 +26,13 @@ import {
   type TrainConfig,
   type TrainConstants,
 } from "./config.ts";
-import { createEngine } from "./engine.ts";
+import { createEngine, requireFastVariant } from "./engine.ts";
 import type { Engine, EngineOptions, StepResult } from "./engine-contract.ts";
 import { requireFinite } from "./finite.ts";
 import { geometricMedian } from "./geometric-median.ts";
 import { columnMeans, fveOf, type MetricsLine, openMetricsLog, varianceSums } from "./metrics.ts";
-import { kAt, learningRateAt } from "./schedule.ts";
+import { createReferenceEngine } from "./reference-engine.ts";
+import { kAt, learningRateAt, penaltyAt } from "./schedule.ts";
 import {
   fileSha256,
   readTrainingRecord,
@@ -42,7 +43,7 @@ import {
 } from "./training-record.ts";
 import { prepareTrainingRows, type TrainingRows } from "./training-rows.ts";
 
-const BACKEND = "onnxruntime-node cpu + WASM SIMD";
+const BACKENDS = { fast: "onnxruntime-node cpu + WASM SIMD", reference: "readable reference, float32" };
 
 export interface TrainOptions {
   store: Store;
@@ -67,6 +68,7 @@ export interface Trained {
 export async function train(options: TrainOptions): Promise<Trained> {
   const { store, config, folder, signal } = options;
   checkTrainConfig(config);
+  if (config.engine !== "reference") requireFastVariant(config);
   const identity: RunIdentity = { configHash: configHash(config), storeHash: storeHash(store) };
   const finished = await readTrainingRecord(folder);
   if (finished !== undefined) {
@@ -100,7 +102,7 @@ export async function train(options: TrainOptions): Promise<Trained> {
   const training: TrainingRecord = {
     schemaVersion: 1,
     version: packageVersion(),
-    backend: BACKEND,
+    backend: BACKENDS[config.engine ?? "fast"],
     ...identity,
     config,
     constants,
@@ -145,7 +147,12 @@ async function runSteps(options: RunOptions): Promise<FinishedSteps> {
   const offsets = siteOffsets(sites);
   const constants = resolveConstants(config, { width, nSites: sites.length });
   const engineOptions: EngineOptions = { ...config, ...constants, width, siteOffsets: offsets };
-  const engine = await createEngine(engineOptions);
+  const engine =
+    config.engine === "reference"
+      ? createReferenceEngine(engineOptions, new Float32Array(0))
+      : await createEngine(engineOptions);
+  const penalised = config.sparsity?.kind === "reluL1" ? config.sparsity : undefined;
+  const maxGradientNorm = penalised === undefined ? config.maxGradientNorm : Number.POSITIVE_INFINITY;
   try {
     const loaded = await loadNewestCheckpoint(folder, { state: engine.state, identity, warnings });
     const startStep = loaded?.completedSteps ?? 0;
@@ -178,13 +185,14 @@ async function runSteps(options: RunOptions): Promise<FinishedSteps> {
       next = step + 1 < config.steps ? readBatch(step + 1) : undefined;
       next?.catch(() => {});
 
-      const k = kAt(step, config);
-      const result = await engine.backward(batch, k);
+      const penalty = penalised && penaltyAt(step, penalised.penalty, constants.penaltyWarmupSteps ?? 0);
+      const k = penalised === undefined ? kAt(step, config) : 0;
+      const result = await engine.backward(batch, penalty ?? k);
       requireFinite(result, { engine, step, checkpoint });
       const learningRate = learningRateAt(step, config, constants);
       engine.update({
         learningRate,
-        maxGradientNorm: config.maxGradientNorm,
+        maxGradientNorm,
         gradientNorm: result.gradientNorm,
       });
       threshold = nextThreshold(threshold, result.smallestActivation, constants.thresholdBeta);
@@ -194,7 +202,7 @@ async function runSteps(options: RunOptions): Promise<FinishedSteps> {
         const rowsPerSecond =
           (Math.min(step - startStep, config.logEverySteps) * config.batchRows) / speed.lap();
         const fve = batchFve(engine, { offsets, names: sites.map(({ name }) => name) });
-        lastMetrics = metricsLine({ step, result, fve, threshold, learningRate, k, rowsPerSecond });
+        lastMetrics = metricsLine({ step, result, fve, threshold, learningRate, k, penalty, rowsPerSecond });
         await metrics.append(lastMetrics);
         facts = { fve: fve.total, l0: result.l0, dead: result.nDead / config.nLatents };
       }
@@ -210,8 +218,10 @@ async function runSteps(options: RunOptions): Promise<FinishedSteps> {
       encoderBias: engine.parameters.encoderBias.slice(),
       decoderWeight: engine.parameters.decoderWeight.slice(),
       decoderBias: engine.parameters.decoderBias.slice(),
-      k: config.k,
-      inferenceThreshold: threshold,
+      k: penalised === undefined ? config.k : 0,
+      codeNormalisation: config.codeNormalisation,
+      selection: config.sparsity?.kind === "topK" ? "topK" : undefined,
+      inferenceThreshold: penalised === undefined ? threshold : 0,
       normaliser: rows.normaliser,
     };
     return { dictionary, constants, lastMetrics, resumedFromStep: startStep };
@@ -220,7 +230,7 @@ async function runSteps(options: RunOptions): Promise<FinishedSteps> {
   }
 }
 
-/** Random rows, and the geometric median of the first batch as decoder bias. */
+/** Random rows, and the geometric median of the first batch as decoder bias (ReLU + L1: 0, as its reference). */
 function setInitialParameters(
   engine: Engine,
   { store, config }: RunOptions,
@@ -231,6 +241,7 @@ function setInitialParameters(
   const initial = initialDictionary({ ...config, sites });
   engine.parameters.encoderWeight.set(initial.encoderWeight);
   engine.parameters.decoderWeight.set(initial.decoderWeight);
+  if (config.sparsity?.kind === "reluL1") return;
   engine.parameters.decoderBias.set(
     geometricMedian(batch, { nRows: config.batchRows, width: store.width, siteOffsets: offsets }),
   );
@@ -255,10 +266,10 @@ function metricsLine({
   ...line
 }: { result: StepResult } & Omit<
   MetricsLine,
-  "loss" | "auxLoss" | "l0" | "dead" | "gradientNorm"
+  "loss" | "auxLoss" | "penaltyLoss" | "l0" | "dead" | "gradientNorm"
 >): MetricsLine {
-  const { loss, auxLoss, gradientNorm, l0, nDead } = result;
-  return { ...line, loss, auxLoss, l0, dead: nDead, gradientNorm };
+  const { loss, auxLoss, penaltyLoss, gradientNorm, l0, nDead } = result;
+  return { ...line, loss, auxLoss, penaltyLoss, l0, dead: nDead, gradientNorm };
 }
 
 function createClock(): { lap(): number; total(): number } {
