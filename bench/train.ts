@@ -59,15 +59,17 @@ async function openOurs({ dModel, nLatents, k, batch }: Case, x: Float32Array) {
     threads: cpus().length,
   });
   const rng = createRng(0, "bench train init");
-  const { encoderWeight, decoderWeight } = engine.parameters;
-  for (let i = 0; i < decoderWeight.length; i += 1)
-    decoderWeight[i] = (0.3 * rng.normal(0, i)) / Math.sqrt(dModel);
-  encoderWeight.set(decoderWeight);
+  const rows = Float32Array.from(
+    { length: nLatents * width },
+    (_, i) => (0.3 * rng.normal(0, i)) / Math.sqrt(dModel),
+  );
+  await engine.write("parameter", "decoderWeight", rows);
+  await engine.write("parameter", "encoderWeight", rows);
   return {
     async step(): Promise<number> {
       const started = performance.now();
       const { gradientNorm } = await engine.backward(x, k);
-      engine.update({ learningRate: 1e-4, maxGradientNorm: 1, gradientNorm });
+      await engine.update({ learningRate: 1e-4, maxGradientNorm: 1, gradientNorm });
       return (performance.now() - started) / 1000;
     },
     dispose: () => engine.dispose(),

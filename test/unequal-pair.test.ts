@@ -19,7 +19,7 @@ import { openStore } from "../src/store/store.ts";
 import { parseStudyConfig } from "../src/study/config.ts";
 import { runStudy } from "../src/study/run-study.ts";
 import { createEngine } from "../src/training/engine.ts";
-import type { EngineOptions } from "../src/training/engine-contract.ts";
+import { type EngineOptions, PARAMETER_NAMES, STATE_KINDS } from "../src/training/engine-contract.ts";
 import { createReferenceEngine } from "../src/training/reference-engine.ts";
 import { TINY_VOCAB_SIZE, writeTinyTokenizer } from "./golden/text/tiny-tokenizer.ts";
 
@@ -167,15 +167,15 @@ test("on the harvested rows the fast engine and its readable twin take the same 
   };
   const initial = initialDictionary({ sites, nLatents, k, initNorm: 0.3, seed: 4 });
   const fast = await createEngine(options);
-  const slow = createReferenceEngine(options, new Float32Array(0));
-  fast.parameters.encoderWeight.set(initial.encoderWeight);
-  fast.parameters.decoderWeight.set(initial.decoderWeight);
+  const slow = createReferenceEngine<Float32Array>(options, new Float32Array(0));
+  await fast.write("parameter", "encoderWeight", initial.encoderWeight);
+  await fast.write("parameter", "decoderWeight", initial.decoderWeight);
   const losses: number[] = [];
   for (let step = 0; step < 8; step += 1) {
     // The twins part by rounding as they train; each step starts from the same parameters.
-    slow.state.parameters.set(fast.state.parameters);
-    slow.state.firstMoment.set(fast.state.firstMoment);
-    slow.state.secondMoment.set(fast.state.secondMoment);
+    for (const kind of STATE_KINDS) {
+      for (const name of PARAMETER_NAMES) await slow.write(kind, name, await fast.read(kind, name));
+    }
     const raw = new Float32Array(batchRows * store.width);
     await store.read(step * batchRows, (step + 1) * batchRows, raw);
     normaliseInPlace(raw, batchRows, dictionary);
@@ -187,9 +187,9 @@ test("on the harvested rows the fast engine and its readable twin take the same 
       [fast, a],
       [slow, b],
     ] as const)
-      engine.update({ learningRate: 1e-2, maxGradientNorm: 1, gradientNorm });
-    for (const name of ["encoderWeight", "encoderBias", "decoderWeight", "decoderBias"] as const) {
-      const [p, q] = [[...fast.parameters[name]], [...slow.parameters[name]]];
+      await engine.update({ learningRate: 1e-2, maxGradientNorm: 1, gradientNorm });
+    for (const name of PARAMETER_NAMES) {
+      const [p, q] = [[...(await fast.read("parameter", name))], [...slow.parameters[name]]];
       const size = Math.sqrt(q.reduce((sum, value) => sum + value * value, 0));
       const difference = Math.sqrt(p.reduce((sum, value, i) => sum + (value - q[i]) ** 2, 0));
       // f32 sums of some dozens of terms in another order, through one Adam step

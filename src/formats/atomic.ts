@@ -7,6 +7,7 @@
 import { randomBytes } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { basename, dirname, join, resolve, sep } from "node:path";
+import { ShapeError } from "../errors.ts";
 import { asStorageError, disk, errorCode, writeFully } from "./disk.ts";
 import { describeFile, type FolderManifest, MANIFEST_NAME, sealJson } from "./manifest.ts";
 import { identityTag, ownIdentity, taggedProcessState } from "./process-identity.ts";
@@ -36,14 +37,21 @@ function temporaryName(path: string, kind: "tmp" | "old"): string {
   return `${path}.${kind}-${pid}-${identityTag({ host, started })}${randomBytes(4).toString("hex")}`;
 }
 
+/** A part of a file that is made while it is written, a chunk at a time: for what does not fit into memory twice. */
+export interface StreamedPart {
+  /** Of all chunks together. */
+  byteLength: number;
+  chunks: () => AsyncIterable<ArrayBufferView>;
+}
+
 /**
  * Writes a whole file: temporary, fsync, rename, fsync of the folder. Parts are written one after another. Inside a
  * folder that this process is committing the fsyncs are left to the commit.
- * Throws StorageError naming the path and the bytes (disk full: with what to do).
+ * Throws StorageError naming the path and the bytes (disk full: with what to do), and what a streamed part throws.
  */
 export async function writeFileAtomic(
   path: string,
-  data: string | ArrayBufferView | ArrayBufferView[],
+  data: string | ArrayBufferView | (ArrayBufferView | StreamedPart)[],
 ): Promise<void> {
   const parts = typeof data === "string" ? [Buffer.from(data)] : Array.isArray(data) ? data : [data];
   const bytes = parts.reduce((sum, part) => sum + part.byteLength, 0);
@@ -61,15 +69,28 @@ export async function writeFileAtomic(
 
 async function writeNewFile(
   path: string,
-  { parts, sync }: { parts: ArrayBufferView[]; sync: boolean },
+  { parts, sync }: { parts: (ArrayBufferView | StreamedPart)[]; sync: boolean },
 ): Promise<void> {
   const handle = await disk.open(path, "wx");
+  let position = 0;
+  const write = async (part: ArrayBufferView): Promise<void> => {
+    const bytes = new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
+    await writeFully(handle, bytes, { path, position });
+    position += bytes.length;
+  };
   try {
-    let position = 0;
     for (const part of parts) {
-      const bytes = new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
-      await writeFully(handle, bytes, { path, position });
-      position += bytes.length;
+      if (ArrayBuffer.isView(part)) {
+        await write(part);
+        continue;
+      }
+      const end = position + part.byteLength;
+      for await (const chunk of part.chunks()) await write(chunk);
+      if (position !== end) {
+        throw new ShapeError(
+          `${path}: expected ${part.byteLength} bytes of a streamed part, got ${position - end + part.byteLength}`,
+        );
+      }
     }
     if (sync) await disk.sync(handle);
   } finally {

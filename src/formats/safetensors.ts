@@ -7,7 +7,7 @@
 import { dirname } from "node:path";
 import { FormatError, ShapeError } from "../errors.ts";
 import { bf16ToF32, f16ToF32 } from "../numerics/dtypes.ts";
-import { writeFileAtomic } from "./atomic.ts";
+import { type StreamedPart, writeFileAtomic } from "./atomic.ts";
 import { disk, errorCode, type FileHandle, readFully } from "./disk.ts";
 import { recogniseForeignFile } from "./file-kind.ts";
 import {
@@ -47,7 +47,7 @@ export interface TensorToWrite {
   dtype: SafetensorsDtype;
   shape: number[];
   /** Little-endian, C order, exactly the bytes of dtype and shape; BF16 and F16 as Uint16Array of bit patterns. */
-  data: ArrayBufferView;
+  data: ArrayBufferView | StreamedPart;
 }
 
 /** Bytes converted at a time when the file's dtype is not f32: bounds the extra memory of a read. */

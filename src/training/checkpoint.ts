@@ -2,15 +2,24 @@
 //
 // dictionaries/NAME/checkpoints/step-00000250/state.safetensors holds the arrays, the folder's manifest the rest.
 // Randomness is counter-based and schedules are functions of the step, so there is no generator to save. Same bytes are
-// promised on one machine and build of onnxruntime, whatever the number of threads.
+// promised on one machine and build of onnxruntime for one number of shards, whatever the number of threads. The file does
+// not depend on the shards: rows are latents, and any number of shards can load it.
 
 import { readdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { FormatError, MismatchError } from "../errors.ts";
-import { commitFolder, removeStaleTemporaries, verifyFolder } from "../formats/atomic.ts";
+import { commitFolder, readManifest, removeStaleTemporaries, verifyFolder } from "../formats/atomic.ts";
 import { disk } from "../formats/disk.ts";
 import { openSafetensors, writeSafetensors } from "../formats/safetensors.ts";
-import type { EngineState } from "./engine-contract.ts";
+import {
+  type Engine,
+  PARAMETER_NAMES,
+  type ParameterName,
+  type RowRange,
+  STATE_KINDS,
+  type StateKind,
+  shapeOf,
+} from "./engine-contract.ts";
 
 const STATE_FILE = "state.safetensors";
 const KEPT = 2;
@@ -25,37 +34,47 @@ export interface CheckpointFacts extends RunIdentity {
   completedSteps: number;
   /** Running θ, −1 before the first update. */
   threshold: number;
+  /** Latent shards of the engine: sums are rounded in their order, so a resumed run keeps their number. */
+  nShards: number;
 }
 
 export interface LoadedCheckpoint extends CheckpointFacts {
   path: string;
 }
 
+interface EngineShape {
+  nLatents: number;
+  width: number;
+}
+
 const checkpointsFolder = (folder: string): string => join(folder, "checkpoints");
 
-/** Commits the state after `completedSteps` steps and removes all but the two newest. Returns its path. */
+/** Values moved between engine and file at a time. */
+const CHUNK_VALUES = 2 ** 22;
+
+/** Commits the engine's state after facts.completedSteps steps and removes all but the two newest. Returns its path. */
 export async function saveCheckpoint(
   folder: string,
-  state: EngineState,
-  facts: CheckpointFacts,
+  { engine, shape, facts }: { engine: Engine; shape: EngineShape; facts: CheckpointFacts },
 ): Promise<string> {
   const path = join(checkpointsFolder(folder), `step-${String(facts.completedSteps).padStart(8, "0")}`);
+  const rowsSinceFired = await engine.readRowsSinceFired();
   await commitFolder(
     path,
     (temporary) =>
       writeSafetensors(join(temporary, STATE_FILE), [
-        ...arraysOf(state).map(([name, data]) => ({
-          name,
+        ...stateTensors(shape).map(({ kind, name, nRows, rowLength }) => ({
+          name: tensorName(kind, name),
           dtype: "F32" as const,
-          shape: [data.length],
-          data,
+          shape: rowLength === 1 || nRows === 1 ? [nRows * rowLength] : [nRows, rowLength],
+          data: {
+            byteLength: 4 * nRows * rowLength,
+            async *chunks() {
+              for (const rows of chunksOf(nRows, rowLength)) yield await engine.read(kind, name, rows);
+            },
+          },
         })),
-        {
-          name: "rowsSinceFired",
-          dtype: "F64",
-          shape: [state.rowsSinceFired.length],
-          data: state.rowsSinceFired,
-        },
+        { name: "rowsSinceFired", dtype: "F64", shape: [rowsSinceFired.length], data: rowsSinceFired },
       ]),
     { ...facts },
   );
@@ -64,12 +83,22 @@ export async function saveCheckpoint(
   return path;
 }
 
-function arraysOf({ parameters, firstMoment, secondMoment }: EngineState): [string, Float32Array][] {
-  return [
-    ["parameters", parameters],
-    ["firstMoment", firstMoment],
-    ["secondMoment", secondMoment],
-  ];
+/** "firstMoment.encoderWeight"; the parameters themselves by their bare names. */
+const tensorName = (kind: StateKind, name: ParameterName): string =>
+  kind === "parameter" ? name : `${kind}.${name}`;
+
+function stateTensors(shape: EngineShape) {
+  return STATE_KINDS.flatMap((kind) =>
+    PARAMETER_NAMES.map((name) => ({ kind, name, ...shapeOf(name, shape) })),
+  );
+}
+
+function chunksOf(nRows: number, rowLength: number): RowRange[] {
+  const most = Math.max(1, Math.floor(CHUNK_VALUES / rowLength));
+  return Array.from({ length: Math.ceil(nRows / most) }, (_, i) => ({
+    from: i * most,
+    to: Math.min(nRows, (i + 1) * most),
+  }));
 }
 
 /** Newest first. */
@@ -85,16 +114,30 @@ async function checkpointNames(folder: string): Promise<string[]> {
   }
 }
 
+/** The newest checkpoint's number of shards, undefined when there is none that can be read; it is verified when loaded. */
+export async function checkpointShards(folder: string): Promise<number | undefined> {
+  for (const name of await checkpointNames(folder)) {
+    try {
+      const { details } = await readManifest(join(checkpointsFolder(folder), name));
+      return (details as unknown as CheckpointFacts).nShards;
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+    }
+  }
+  return undefined;
+}
+
 /**
- * Loads the newest checkpoint that is whole into `state` (its arrays must have the run's sizes).
+ * Loads the newest checkpoint that is whole into the engine, which must have the run's shape.
  *
  * A damaged one is set aside under another name and the one before it is taken; warnings say so. Returns undefined when
  * there is none. Throws MismatchError when the checkpoint is of another configuration or store.
  */
 export async function loadNewestCheckpoint(
   folder: string,
-  { state, identity, warnings }: { state: EngineState; identity: RunIdentity; warnings: string[] },
+  options: { engine: Engine; shape: EngineShape; identity: RunIdentity; warnings: string[] },
 ): Promise<LoadedCheckpoint | undefined> {
+  const { engine, shape, identity, warnings } = options;
   await removeStaleTemporaries(checkpointsFolder(folder));
   for (const name of await checkpointNames(folder)) {
     const path = join(checkpointsFolder(folder), name);
@@ -108,8 +151,8 @@ export async function loadNewestCheckpoint(
       continue;
     }
     requireSameRun(path, facts, identity);
-    await readState(path, state);
-    state.updates = facts.completedSteps;
+    await readState(path, { engine, shape });
+    engine.updates = facts.completedSteps;
     return { ...facts, path };
   }
   return undefined;
@@ -132,12 +175,21 @@ function requireSameRun(path: string, got: RunIdentity, expected: RunIdentity): 
 
 export const short = (hash: string): string => `${String(hash).slice(0, 12)}…`;
 
-async function readState(path: string, state: EngineState): Promise<void> {
+async function readState(
+  path: string,
+  { engine, shape }: { engine: Engine; shape: EngineShape },
+): Promise<void> {
   const file = await openSafetensors(join(path, STATE_FILE));
   try {
-    for (const [name, target] of arraysOf(state)) await file.readRows(name, 0, target.length, target);
+    for (const { kind, name, nRows, rowLength } of stateTensors(shape)) {
+      const isFlat = rowLength === 1 || nRows === 1;
+      for (const { from, to } of chunksOf(nRows, rowLength)) {
+        const [first, end] = isFlat ? [from * rowLength, to * rowLength] : [from, to];
+        await engine.write(kind, name, await file.readRows(tensorName(kind, name), first, end), from);
+      }
+    }
     const bytes = await file.readBytes("rowsSinceFired");
-    state.rowsSinceFired.set(new Float64Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 8));
+    await engine.writeRowsSinceFired(new Float64Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 8));
   } finally {
     await file.close();
   }

@@ -53,11 +53,30 @@ export interface TrainConfig {
   /** Held-out rows on which θ is set at the end. */
   calibrationRows: number;
   seed: number;
-  /** Threads of the dense product; does not change any result. */
+  /** Threads of what follows training (calibration) and of a single shard's dense product; does not change any result. */
   threads?: number;
+  /**
+   * Latent shards, each on a thread of its own with its own memory. Another number rounds sums in another order. Undefined: one
+   * a core, or the number of the checkpoint that is gone on from.
+   */
+  shards?: number;
+  /** Held-out figures in threshold mode every so many steps, as val lines of metrics.jsonl; undefined: at the end alone. */
+  validateEverySteps?: number;
+  /** What is done about a step whose loss or gradient is not finite; undefined: stop. */
+  nonFinite?: NonFinitePolicy;
+  /** Folder of a dictionary of the same sites and nLatents whose parameters are the start; undefined: random rows. */
+  warmStart?: string;
   checkpointEverySteps: number;
   logEverySteps: number;
 }
+
+/** A forensic bundle is written whatever the policy. A run that meets more than `most` such steps stops. */
+export type NonFinitePolicy =
+  | { policy: "stop" }
+  /** Leave the batch out: no update. */
+  | { policy: "skip"; most: number }
+  /** Back to the newest checkpoint, and past the bad step's batch without an update when it comes again. */
+  | { policy: "rollBack"; most: number };
 
 /** Tuned for the bundled pair: two sites of width 128, some 10^5 to 10^6 rows. */
 export const DEFAULT_TRAIN_CONFIG: TrainConfig = {
@@ -206,6 +225,8 @@ function checkVariant({ sparsity, codeNormalisation, reconstruction, engine }: T
 /** SHA-256 hex of everything that decides the result; threads and the intervals of saving and logging do not. */
 export function configHash({
   threads: _t,
+  shards: _s,
+  validateEverySteps: _v,
   checkpointEverySteps: _c,
   logEverySteps: _l,
   ...rest

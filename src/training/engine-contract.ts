@@ -29,16 +29,16 @@ export interface EngineOptions {
   threads?: number;
 }
 
-/** Everything a step changes, but θ. Arrays are the engine's own: copy into them to load a state. */
-export interface EngineState<A extends Floats = Float32Array> {
-  /** Flat: encoder weight, encoder bias, decoder bias, decoder weight, as the field orders its parameters. */
-  parameters: A;
-  firstMoment: A;
-  secondMoment: A;
-  /** [nLatents] training rows since the latent was last selected. */
-  rowsSinceFired: Float64Array;
-  /** Updates made so far = completed steps. */
-  updates: number;
+export type ParameterName = keyof Parameters;
+export const PARAMETER_NAMES = ["encoderWeight", "encoderBias", "decoderBias", "decoderWeight"] as const;
+/** What an engine keeps of every parameter between steps: its value and Adam's two moments. */
+export const STATE_KINDS = ["parameter", "firstMoment", "secondMoment"] as const;
+export type StateKind = (typeof STATE_KINDS)[number];
+
+/** Rows [from, to) of a parameter: latents; the decoder bias is one row. */
+export interface RowRange {
+  from: number;
+  to: number;
 }
 
 export interface StepResult {
@@ -56,22 +56,76 @@ export interface StepResult {
   smallestActivation: number;
 }
 
+/**
+ * Where the parameters are is the engine's business (one memory, worker threads, a GPU): they are read and written by rows,
+ * as copies. Its whole state is: every parameter in every StateKind, rowsSinceFired and updates.
+ */
 export interface Engine<A extends Floats = Float32Array> {
-  state: EngineState<A>;
-  /** Views into state.parameters. */
-  parameters: Parameters<A>;
-  /** Of the last backward; overwritten by the next. */
-  gradients: Parameters<A>;
+  /** Latent shards. A number of shards always gives the same bytes; another number rounds sums in another order. */
+  nShards: number;
+  /** Updates made so far = completed steps. Set it when a state is loaded. */
+  updates: number;
   /**
    * batch [nRows ≤ batchRows, width] in normalised units. level: the step's k, for ReLU + L1 its μ. Advances the dead
    * counters, so it is for training steps alone (the reference's loss counts logged and validated rows, too); parameters stay.
    */
   backward(batch: A, level: number): Promise<StepResult>;
   /** One Adam update from the gradients of the last backward, clipped to maxGradientNorm. */
-  update(options: { learningRate: number; maxGradientNorm: number; gradientNorm: number }): void;
+  update(options: { learningRate: number; maxGradientNorm: number; gradientNorm: number }): Promise<void>;
+  /** A copy; "gradient": of the last backward, unclipped. All rows when no range is given. */
+  read(kind: StateKind | "gradient", name: ParameterName, rows?: RowRange): Promise<A>;
+  /** Overwrites rows from fromRow (0) on. */
+  write(kind: StateKind, name: ParameterName, data: A, fromRow?: number): Promise<void>;
+  /** [nLatents] training rows since each latent was last selected; a copy. */
+  readRowsSinceFired(): Promise<Float64Array>;
+  writeRowsSinceFired(rows: Float64Array): Promise<void>;
   /** Rows and residuals of the last backward, [nRows, width] each; overwritten by the next. */
-  lastBatch(): { nRows: number; x: A; residual: A };
+  lastBatch(): Promise<{ nRows: number; x: A; residual: A }>;
   dispose(): Promise<void>;
+}
+
+/** Number of rows of a parameter and their length. */
+export function shapeOf(
+  name: ParameterName,
+  { nLatents, width }: { nLatents: number; width: number },
+): { nRows: number; rowLength: number } {
+  if (name === "decoderBias") return { nRows: 1, rowLength: width };
+  return { nRows: nLatents, rowLength: name === "encoderBias" ? 1 : width };
+}
+
+/** Everything a step changes, but θ, in one memory. */
+export interface EngineState<A extends Floats = Float32Array> {
+  /** Flat: encoder weight, encoder bias, decoder bias, decoder weight, as the field orders its parameters. */
+  parameters: A;
+  firstMoment: A;
+  secondMoment: A;
+  /** [nLatents] training rows since the latent was last selected. */
+  rowsSinceFired: Float64Array;
+}
+
+/** The reading and writing half of an Engine over one memory. */
+export function accessTo<A extends Floats>(
+  { state, gradient }: { state: EngineState<A>; gradient: A },
+  shape: { nLatents: number; width: number },
+): Pick<Engine<A>, "read" | "write" | "readRowsSinceFired" | "writeRowsSinceFired"> {
+  const views: Record<StateKind | "gradient", Parameters<A>> = {
+    parameter: parameterViews(state.parameters, shape),
+    firstMoment: parameterViews(state.firstMoment, shape),
+    secondMoment: parameterViews(state.secondMoment, shape),
+    gradient: parameterViews(gradient, shape),
+  };
+  return {
+    async read(kind, name, range) {
+      const { nRows, rowLength } = shapeOf(name, shape);
+      const { from, to } = range ?? { from: 0, to: nRows };
+      return views[kind][name].slice(from * rowLength, to * rowLength) as A;
+    },
+    async write(kind, name, data, fromRow = 0) {
+      views[kind][name].set(data, fromRow * shapeOf(name, shape).rowLength);
+    },
+    readRowsSinceFired: async () => state.rowsSinceFired.slice(),
+    writeRowsSinceFired: async (rows) => state.rowsSinceFired.set(rows),
+  };
 }
 
 /** Where each parameter lies in the flat array. */
@@ -104,6 +158,5 @@ export function emptyState<A extends Floats>({
     firstMoment: allocate(nParameters),
     secondMoment: allocate(nParameters),
     rowsSinceFired: new Float64Array(nLatents),
-    updates: 0,
   };
 }

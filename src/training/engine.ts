@@ -10,6 +10,7 @@ import { selectBatchTopK } from "../dictionary/select.ts";
 import { ConfigError } from "../errors.ts";
 import { auxiliarySelection } from "./auxiliary-selection.ts";
 import {
+  accessTo,
   type Engine,
   type EngineOptions,
   emptyState,
@@ -174,11 +175,11 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     gradients.decoderBias.set(sums);
   }
 
-  return {
-    state,
-    parameters,
-    gradients,
-    lastBatch: () => ({
+  const engine: Engine = {
+    nShards: 1,
+    updates: 0,
+    ...accessTo({ state, gradient }, { nLatents, width }),
+    lastBatch: async () => ({
       nRows,
       x: x.subarray(0, nRows * width),
       residual: residual.subarray(0, nRows * width),
@@ -229,8 +230,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       return { loss, auxLoss, gradientNorm, l0: count / nRows, nDead, smallestActivation: smallest };
     },
 
-    update({ learningRate, maxGradientNorm, gradientNorm }) {
-      state.updates += 1;
+    async update({ learningRate, maxGradientNorm, gradientNorm }) {
+      this.updates += 1;
       kernels.adamStep(
         {
           parameter: state.parameters,
@@ -241,13 +242,14 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
         {
           learningRate,
           gradientScale: clipFactor(gradientNorm, maxGradientNorm),
-          updateNumber: state.updates,
+          updateNumber: this.updates,
         },
       );
     },
 
     dispose: () => gemm.dispose(),
   };
+  return engine;
 }
 
 /** Factor that brings a gradient of this norm down to the largest allowed, as torch's clip_grad_norm_. */

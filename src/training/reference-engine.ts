@@ -4,7 +4,14 @@
 // variants (sparsity.ts, code normalisations, squared reconstruction); engine.ts refuses those that it does not know.
 
 import { clipFactor } from "./engine.ts";
-import { type Engine, type EngineOptions, emptyState, parameterViews } from "./engine-contract.ts";
+import {
+  accessTo,
+  type Engine,
+  type EngineOptions,
+  type EngineState,
+  emptyState,
+  parameterViews,
+} from "./engine-contract.ts";
 import {
   addCodeGradients,
   addDecoderBiasGradient,
@@ -17,6 +24,7 @@ import {
   type BatchShape,
   type Floats,
   like,
+  type Parameters,
   preActivations,
   reconstruct,
   reconstructionLoss,
@@ -28,8 +36,20 @@ const BETA1 = 0.9;
 const BETA2 = 0.999;
 const EPSILON = 1e-8;
 
+/** Its arrays can be looked at and set directly. */
+export interface ReferenceEngine<A extends Floats> extends Engine<A> {
+  state: EngineState<A>;
+  /** Views into state.parameters. */
+  parameters: Parameters<A>;
+  /** Of the last backward; overwritten by the next. */
+  gradients: Parameters<A>;
+}
+
 /** example: an array of the wanted element type. */
-export function createReferenceEngine<A extends Floats>(options: EngineOptions, example: A): Engine<A> {
+export function createReferenceEngine<A extends Floats>(
+  options: EngineOptions,
+  example: A,
+): ReferenceEngine<A> {
   const { nLatents, width, siteOffsets, auxAlpha, auxLatents, deadAfterRows } = options;
   const { kind } = options.sparsity ?? DEFAULT_SPARSITY;
   const { codeNormalisation: normalisation = "crosscoder", reconstruction: how = "norm" } = options;
@@ -40,11 +60,14 @@ export function createReferenceEngine<A extends Floats>(options: EngineOptions, 
   const gradients = parameterViews(gradient, { nLatents, width });
   let last = { nRows: 0, x: like(example, 0), residual: like(example, 0) };
 
-  return {
+  const engine: ReferenceEngine<A> = {
     state,
     parameters,
     gradients,
-    lastBatch: () => last,
+    nShards: 1,
+    updates: 0,
+    ...accessTo({ state, gradient }, { nLatents, width }),
+    lastBatch: async () => last,
 
     async backward(x, level) {
       const nRows = x.length / width;
@@ -102,11 +125,11 @@ export function createReferenceEngine<A extends Floats>(options: EngineOptions, 
     },
 
     /** Adam (Kingma & Ba 2015) after clipping. */
-    update({ learningRate, maxGradientNorm, gradientNorm }) {
-      state.updates += 1;
+    async update({ learningRate, maxGradientNorm, gradientNorm }) {
+      this.updates += 1;
       const clip = clipFactor(gradientNorm, maxGradientNorm);
-      const correction1 = 1 - BETA1 ** state.updates;
-      const correction2 = 1 - BETA2 ** state.updates;
+      const correction1 = 1 - BETA1 ** this.updates;
+      const correction2 = 1 - BETA2 ** this.updates;
       for (let i = 0; i < nParameters; i += 1) {
         const g = gradient[i] * clip;
         state.firstMoment[i] = BETA1 * state.firstMoment[i] + (1 - BETA1) * g;
@@ -119,4 +142,5 @@ export function createReferenceEngine<A extends Floats>(options: EngineOptions, 
 
     dispose: async () => {},
   };
+  return engine;
 }

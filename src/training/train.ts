@@ -143,6 +143,7 @@ interface FinishedSteps {
 async function runSteps(options: RunOptions): Promise<FinishedSteps> {
   const { store, config, folder, identity, rows, warnings, reportProgress, signal } = options;
   const { width } = store;
+  const shape = { nLatents: config.nLatents, width };
   const { sites } = store.manifest;
   const offsets = siteOffsets(sites);
   const constants = resolveConstants(config, { width, nSites: sites.length });
@@ -154,7 +155,7 @@ async function runSteps(options: RunOptions): Promise<FinishedSteps> {
   const penalised = config.sparsity?.kind === "reluL1" ? config.sparsity : undefined;
   const maxGradientNorm = penalised === undefined ? config.maxGradientNorm : Number.POSITIVE_INFINITY;
   try {
-    const loaded = await loadNewestCheckpoint(folder, { state: engine.state, identity, warnings });
+    const loaded = await loadNewestCheckpoint(folder, { engine, shape, identity, warnings });
     const startStep = loaded?.completedSteps ?? 0;
     let threshold = loaded?.threshold ?? -1;
     let checkpoint = loaded?.path;
@@ -174,11 +175,16 @@ async function runSteps(options: RunOptions): Promise<FinishedSteps> {
     let facts: Record<string, number> = {};
 
     const save = async (completedSteps: number): Promise<void> => {
-      checkpoint = await saveCheckpoint(folder, engine.state, { ...identity, completedSteps, threshold });
+      checkpoint = await saveCheckpoint(folder, {
+        engine,
+        shape,
+        facts: { ...identity, completedSteps, threshold, nShards: engine.nShards },
+      });
     };
 
     let next = startStep < config.steps ? readBatch(startStep) : undefined;
-    if (startStep === 0 && next !== undefined) setInitialParameters(engine, options, await next, offsets);
+    if (startStep === 0 && next !== undefined)
+      await setInitialParameters(engine, options, await next, offsets);
     for (let step = startStep; next !== undefined; ) {
       const batch = await next;
       // Asked for now, so that the disk works during this step; a failure surfaces when it is awaited.
@@ -188,9 +194,9 @@ async function runSteps(options: RunOptions): Promise<FinishedSteps> {
       const penalty = penalised && penaltyAt(step, penalised.penalty, constants.penaltyWarmupSteps ?? 0);
       const k = penalised === undefined ? kAt(step, config) : 0;
       const result = await engine.backward(batch, penalty ?? k);
-      requireFinite(result, { engine, step, checkpoint });
+      await requireFinite(result, { engine, step, checkpoint });
       const learningRate = learningRateAt(step, config, constants);
-      engine.update({
+      await engine.update({
         learningRate,
         maxGradientNorm,
         gradientNorm: result.gradientNorm,
@@ -201,7 +207,7 @@ async function runSteps(options: RunOptions): Promise<FinishedSteps> {
       if (step % config.logEverySteps === 0 || step === config.steps) {
         const rowsPerSecond =
           (Math.min(step - startStep, config.logEverySteps) * config.batchRows) / speed.lap();
-        const fve = batchFve(engine, { offsets, names: sites.map(({ name }) => name) });
+        const fve = await batchFve(engine, { offsets, names: sites.map(({ name }) => name) });
         lastMetrics = metricsLine({ step, result, fve, threshold, learningRate, k, penalty, rowsPerSecond });
         await metrics.append(lastMetrics);
         facts = { fve: fve.total, l0: result.l0, dead: result.nDead / config.nLatents };
@@ -214,10 +220,10 @@ async function runSteps(options: RunOptions): Promise<FinishedSteps> {
       sites,
       nLatents: config.nLatents,
       width,
-      encoderWeight: engine.parameters.encoderWeight.slice(),
-      encoderBias: engine.parameters.encoderBias.slice(),
-      decoderWeight: engine.parameters.decoderWeight.slice(),
-      decoderBias: engine.parameters.decoderBias.slice(),
+      encoderWeight: await engine.read("parameter", "encoderWeight"),
+      encoderBias: await engine.read("parameter", "encoderBias"),
+      decoderWeight: await engine.read("parameter", "decoderWeight"),
+      decoderBias: await engine.read("parameter", "decoderBias"),
       k: penalised === undefined ? config.k : 0,
       codeNormalisation: config.codeNormalisation,
       selection: config.sparsity?.kind === "topK" ? "topK" : undefined,
@@ -231,20 +237,23 @@ async function runSteps(options: RunOptions): Promise<FinishedSteps> {
 }
 
 /** Random rows, and the geometric median of the first batch as decoder bias (ReLU + L1: 0, as its reference). */
-function setInitialParameters(
+async function setInitialParameters(
   engine: Engine,
   { store, config }: RunOptions,
   batch: Float32Array,
   offsets: number[],
-): void {
+): Promise<void> {
   const { sites } = store.manifest;
   const initial = initialDictionary({ ...config, sites });
-  engine.parameters.encoderWeight.set(initial.encoderWeight);
-  engine.parameters.decoderWeight.set(initial.decoderWeight);
+  await engine.write("parameter", "encoderWeight", initial.encoderWeight);
+  await engine.write("parameter", "decoderWeight", initial.decoderWeight);
   if (config.sparsity?.kind === "reluL1") return;
-  engine.parameters.decoderBias.set(
-    geometricMedian(batch, { nRows: config.batchRows, width: store.width, siteOffsets: offsets }),
-  );
+  const median = geometricMedian(batch, {
+    nRows: config.batchRows,
+    width: store.width,
+    siteOffsets: offsets,
+  });
+  await engine.write("parameter", "decoderBias", median);
 }
 
 /** Running mean of the smallest selected activation; the first one sets it. */
@@ -252,11 +261,11 @@ export function nextThreshold(threshold: number, smallestActivation: number, bet
   return threshold < 0 ? smallestActivation : beta * threshold + (1 - beta) * smallestActivation;
 }
 
-function batchFve(
+async function batchFve(
   engine: Engine,
   { offsets, names }: { offsets: number[]; names: string[] },
-): Record<string, number> {
-  const { nRows, x, residual } = engine.lastBatch();
+): Promise<Record<string, number>> {
+  const { nRows, x, residual } = await engine.lastBatch();
   const mean = columnMeans(x, { nRows, width: offsets[names.length] });
   return fveOf(varianceSums({ x, residual, mean, nRows, siteOffsets: offsets }), names);
 }
