@@ -7,6 +7,73 @@ const REST1: f32 = 0.1;
 const REST2: f32 = 0.001;
 const EPSILON: f32 = 1e-8;
 
+// Adam over rows [nRows, rowLength]; where touched [nRows] u8 is 0 the gradient counts as 0 and is not read.
+export function adamRows(
+  parameter: usize,
+  gradient: usize,
+  firstMoment: usize,
+  secondMoment: usize,
+  touched: usize,
+  nRows: u32,
+  rowLength: u32,
+  gradientScale: f32,
+  stepSize: f32,
+  inverseRootCorrection: f32,
+): void {
+  for (let row: u32 = 0; row < nRows; row += 1) {
+    const at = (<usize>row * rowLength) << 2;
+    if (load<u8>(touched + row) == 0) {
+      decayRow(parameter + at, firstMoment + at, secondMoment + at, rowLength, stepSize, inverseRootCorrection);
+      continue;
+    }
+    adamStep(
+      parameter + at,
+      gradient + at,
+      firstMoment + at,
+      secondMoment + at,
+      rowLength,
+      gradientScale,
+      stepSize,
+      inverseRootCorrection,
+    );
+  }
+}
+
+// adamStep for a gradient of 0.
+function decayRow(
+  parameter: usize,
+  firstMoment: usize,
+  secondMoment: usize,
+  n: u32,
+  stepSize: f32,
+  inverseRootCorrection: f32,
+): void {
+  const beta1 = f32x4.splat(BETA1);
+  const beta2 = f32x4.splat(BETA2);
+  const epsilon = f32x4.splat(EPSILON);
+  const size = f32x4.splat(stepSize);
+  const correction = f32x4.splat(inverseRootCorrection);
+  const end4 = n & ~3;
+  let i: u32 = 0;
+  for (; i < end4; i += 4) {
+    const at = <usize>i << 2;
+    const m = f32x4.mul(beta1, v128.load(firstMoment + at));
+    const v = f32x4.mul(beta2, v128.load(secondMoment + at));
+    v128.store(firstMoment + at, m);
+    v128.store(secondMoment + at, v);
+    const divisor = f32x4.add(f32x4.mul(f32x4.sqrt(v), correction), epsilon);
+    v128.store(parameter + at, f32x4.sub(v128.load(parameter + at), f32x4.div(f32x4.mul(size, m), divisor)));
+  }
+  for (; i < n; i += 1) {
+    const at = <usize>i << 2;
+    const m = BETA1 * load<f32>(firstMoment + at);
+    const v = BETA2 * load<f32>(secondMoment + at);
+    store<f32>(firstMoment + at, m);
+    store<f32>(secondMoment + at, v);
+    store<f32>(parameter + at, load<f32>(parameter + at) - (stepSize * m) / (sqrt<f32>(v) * inverseRootCorrection + EPSILON));
+  }
+}
+
 // parameter, gradient, firstMoment, secondMoment: n × f32, all but gradient updated in place.
 // gradientScale multiplies the gradient first (clipping). stepSize = learningRate / (1 − beta1^t);
 // inverseRootCorrection = 1 / sqrt(1 − beta2^t).

@@ -6,6 +6,8 @@
 // f32 or u32 arrays in the one imported memory; `usize` is 32 bits wide.
 
 export * from "./adam";
+export * from "./dense";
+export * from "./entries";
 export * from "./select";
 export * from "./sparse";
 export * from "./reduce";

@@ -2,55 +2,7 @@
 //
 // Exactness: the k-th largest value is found on the bits of positive f32 numbers, which order as unsigned integers.
 
-// Whether any of the 16 entries from `pre` and `weight` has pre > 0 and v >= bound. Almost every block of 16 has none, and
-// this test is then all it costs.
-// @ts-ignore: decorator
-@inline
-function anyOf16(pre: usize, weight: usize, bound: v128): bool {
-  const zero = f32x4.splat(0);
-  const p0 = v128.load(pre);
-  const p1 = v128.load(pre, 16);
-  const p2 = v128.load(pre, 32);
-  const p3 = v128.load(pre, 48);
-  const hit0 = v128.and(f32x4.gt(p0, zero), f32x4.ge(f32x4.mul(p0, v128.load(weight)), bound));
-  const hit1 = v128.and(f32x4.gt(p1, zero), f32x4.ge(f32x4.mul(p1, v128.load(weight, 16)), bound));
-  const hit2 = v128.and(f32x4.gt(p2, zero), f32x4.ge(f32x4.mul(p2, v128.load(weight, 32)), bound));
-  const hit3 = v128.and(f32x4.gt(p3, zero), f32x4.ge(f32x4.mul(p3, v128.load(weight, 48)), bound));
-  return v128.any_true(v128.or(v128.or(hit0, hit1), v128.or(hit2, hit3)));
-}
-
-// Activations v = pre · W of entries with pre > 0 and v > bound, in row-major order.
-// pre [nRows, nLatents], weight [nLatents]; out receives at most `capacity` values.
-// Returns how many there are; more than capacity means that out is incomplete.
-export function collectAbove(
-  pre: usize,
-  weight: usize,
-  nRows: u32,
-  nLatents: u32,
-  bound: f32,
-  out: usize,
-  capacity: u32,
-): u32 {
-  const bound4 = f32x4.splat(bound);
-  let count: u32 = 0;
-  for (let row: u32 = 0; row < nRows; row += 1) {
-    const base = pre + ((<usize>row * nLatents) << 2);
-    for (let block: u32 = 0; block < nLatents; block += 16) {
-      const blockEnd = min(block + 16, nLatents);
-      const at16 = <usize>block << 2;
-      if (blockEnd - block == 16 && !anyOf16(base + at16, weight + at16, bound4)) continue;
-      for (let j = block; j < blockEnd; j += 1) {
-        const at = <usize>j << 2;
-        const p = load<f32>(base + at);
-        const v = p * load<f32>(weight + at);
-        if (!(p > 0) || !(v > bound)) continue;
-        if (count < capacity) store<f32>(out + (<usize>count << 2), v);
-        count += 1;
-      }
-    }
-  }
-  return count;
-}
+import { anyOf16 } from "./block";
 
 // Codes of the entries kept: pre > 0 and v > threshold, and of those with v = threshold the first `ties` in row-major order.
 // rowStart [nRows + 1], latent and code [capacity]. Returns the count; more than capacity means incomplete lists.
@@ -96,9 +48,38 @@ export function keepAbove(
   return count;
 }
 
-// The rank-th largest (1 = largest) of the activations v = pre · W that are > 0, exact, by three passes over 11, 11 and 10 bits.
-// weight = 0 means pre holds the activations themselves. histogram: 2048 × u32 scratch; afterwards histogram[0] is how many
-// entries equal to the result belong to the `rank` largest. Returns 0 when fewer than rank entries are positive.
+// Adds to histogram [2048 × u32] one for each activation v = pre · W > 0 whose bits under prefixMask are prefix, in the bin of
+// its bits (v >> shift) & (bins − 1). weight = 0 means pre holds the activations themselves. One round of kthLargest.
+export function countDigits(
+  pre: usize,
+  weight: usize,
+  nRows: u32,
+  nLatents: u32,
+  prefix: u32,
+  prefixMask: u32,
+  shift: u32,
+  bins: u32,
+  histogram: usize,
+): void {
+  for (let row: u32 = 0; row < nRows; row += 1) {
+    const base = pre + ((<usize>row * nLatents) << 2);
+    for (let j: u32 = 0; j < nLatents; j += 1) {
+      const at = <usize>j << 2;
+      const p = load<f32>(base + at);
+      if (!(p > 0)) continue;
+      const v = weight == 0 ? p : p * load<f32>(weight + at);
+      if (!(v > 0)) continue;
+      const bits = reinterpret<u32>(v);
+      if ((bits & prefixMask) != prefix) continue;
+      const slot = histogram + (<usize>((bits >> shift) & (bins - 1)) << 2);
+      store<u32>(slot, load<u32>(slot) + 1);
+    }
+  }
+}
+
+// The rank-th largest (1 = largest) of the activations that are > 0, exact, by three passes over 11, 11 and 10 bits; arrays as
+// for countDigits. Afterwards histogram[0] is how many entries equal to the result belong to the `rank` largest. Returns 0
+// when fewer than rank entries are positive.
 export function kthLargest(
   pre: usize,
   weight: usize,
@@ -114,20 +95,7 @@ export function kthLargest(
     const shift: u32 = round == 0 ? 21 : round == 1 ? 10 : 0;
     const bins: u32 = round == 2 ? 1024 : 2048;
     memory.fill(histogram, 0, 8192);
-    for (let row: u32 = 0; row < nRows; row += 1) {
-      const base = pre + ((<usize>row * nLatents) << 2);
-      for (let j: u32 = 0; j < nLatents; j += 1) {
-        const at = <usize>j << 2;
-        const p = load<f32>(base + at);
-        if (!(p > 0)) continue;
-        const v = weight == 0 ? p : p * load<f32>(weight + at);
-        if (!(v > 0)) continue;
-        const bits = reinterpret<u32>(v);
-        if ((bits & prefixMask) != prefix) continue;
-        const slot = histogram + (<usize>((bits >> shift) & (bins - 1)) << 2);
-        store<u32>(slot, load<u32>(slot) + 1);
-      }
-    }
+    countDigits(pre, weight, nRows, nLatents, prefix, prefixMask, shift, bins, histogram);
     let bin: i32 = <i32>bins - 1;
     for (; bin >= 0; bin -= 1) {
       const inBin = load<u32>(histogram + (<usize>bin << 2));

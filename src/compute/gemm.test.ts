@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ShapeError } from "../errors.ts";
 import { createRng } from "../numerics/rng.ts";
-import { createGemm, type Gemm } from "./gemm.ts";
-import { multiplyTransposedReference } from "./gemm-reference.ts";
+import { createGemm, type Gemm, type Transposed } from "./gemm.ts";
+import { multiplyReference } from "./gemm-reference.ts";
 import { createKernels } from "./kernels.ts";
 
 let gemm: Gemm;
@@ -18,7 +18,7 @@ const random = (length: number, stream: number): Float32Array =>
 const largestDifference = (a: Float32Array, b: Float32Array): number =>
   a.reduce((largest, value, i) => Math.max(largest, Math.abs(value - b[i])), 0);
 
-describe("x · wᵀ agrees with three loops", () => {
+describe("products agree with three loops, whichever operand lies transposed", () => {
   for (const [n, m, k] of [
     [1, 1, 1],
     [3, 5, 7],
@@ -30,10 +30,14 @@ describe("x · wᵀ agrees with three loops", () => {
       test(`n ${n}, m ${m}, k ${k}${withBias ? ", with bias" : ""}`, async () => {
         const [x, w] = [random(n * k, 1), random(m * k, 2)];
         const bias = withBias ? random(m, 3) : undefined;
-        const fast = await gemm.multiplyTransposed(x, w, { n, m, k, bias });
-        const slow = multiplyTransposedReference(x, w, { n, m, k, bias });
-        // f32 sums of k products of standard normals: error about sqrt(k) · 2^-24 · |terms|, a few 1e-6 at k = 300.
-        expect(largestDifference(fast, slow)).toBeLessThan(2e-5);
+        for (const transposed of ["none", "a", "b"] satisfies Transposed[]) {
+          const fast = await gemm.multiply(x, w, { n, m, k, bias, transposed });
+          const slow = multiplyReference(x, w, { n, m, k, bias, transposed });
+          // f32 sums of k products of standard normals: error about sqrt(k) · 2^-24 · |sum|, sums to 60 at k = 300, a few 1e-6;
+          // the largest of 9,100. Operands that lie otherwise are summed in longer runs: twice as much.
+          const tolerance = transposed === "b" ? 2e-5 : 4e-5;
+          expect(largestDifference(fast, slow), transposed).toBeLessThan(tolerance);
+        }
       });
     }
   }
@@ -55,7 +59,7 @@ test("a target in WASM memory is written in place, and inputs there are read wit
   w.set(random(15, 2));
   const result = await gemm.multiplyTransposed(x, w, { n: 4, m: 5, k: 3, target });
   expect(result).toBe(target);
-  const slow = multiplyTransposedReference(x, w, { n: 4, m: 5, k: 3 });
+  const slow = multiplyReference(x, w, { n: 4, m: 5, k: 3, transposed: "b" });
   expect(largestDifference(target, slow)).toBeLessThan(1e-6);
 });
 
@@ -70,5 +74,5 @@ test("the number of threads does not change a bit", async () => {
 test("an array of the wrong length is refused by name", async () => {
   const shape = { n: 2, m: 2, k: 3 };
   await expect(gemm.multiplyTransposed(random(6, 1), random(5, 2), shape)).rejects.toThrow(ShapeError);
-  await expect(gemm.multiplyTransposed(random(6, 1), random(5, 2), shape)).rejects.toThrow(/w: expected 6/);
+  await expect(gemm.multiplyTransposed(random(6, 1), random(5, 2), shape)).rejects.toThrow(/b: expected 6/);
 });

@@ -2,7 +2,7 @@
 //
 // Selections agree bit for bit with the kernels (same f32 products, same order); sums agree up to their order of addition.
 
-import { ADAM, type Kernels, type KthLargest } from "./kernels.ts";
+import { ADAM, type Kernels, type KthLargest } from "./kernel-contract.ts";
 
 const f = Math.fround;
 
@@ -15,30 +15,17 @@ function kthLargestBySorting(values: number[], rank: number): KthLargest {
 }
 
 export const referenceKernels: Kernels = {
-  adamStep(
-    { parameter, gradient, firstMoment, secondMoment },
-    { learningRate, gradientScale, updateNumber },
-  ) {
+  adamRows({ parameter, gradient, firstMoment, secondMoment }, options) {
+    const { learningRate, gradientScale, updateNumber, touched, rowLength } = options;
     const stepSize = learningRate / (1 - ADAM.beta1 ** updateNumber);
     const rootCorrection = 1 / Math.sqrt(1 - ADAM.beta2 ** updateNumber);
     for (let i = 0; i < parameter.length; i += 1) {
-      const g = gradient[i] * gradientScale;
+      const g = touched[Math.floor(i / rowLength)] === 0 ? 0 : gradient[i] * gradientScale;
       firstMoment[i] = ADAM.beta1 * firstMoment[i] + (1 - ADAM.beta1) * g;
       secondMoment[i] = ADAM.beta2 * secondMoment[i] + (1 - ADAM.beta2) * g * g;
       parameter[i] -=
         (stepSize * firstMoment[i]) / (Math.sqrt(secondMoment[i]) * rootCorrection + ADAM.epsilon);
     }
-  },
-
-  collectAbove({ pre, weight, nRows, nLatents }, bound, out) {
-    let count = 0;
-    for (let i = 0; i < nRows * nLatents; i += 1) {
-      const v = f(pre[i] * weight[i % nLatents]);
-      if (!(pre[i] > 0 && v > f(bound))) continue;
-      if (count < out.length) out[count] = v;
-      count += 1;
-    }
-    return count;
   },
 
   kthLargest: (values, count, rank) => kthLargestBySorting(Array.from(values.subarray(0, count)), rank),
@@ -84,22 +71,164 @@ export const referenceKernels: Kernels = {
     }
   },
 
-  addSparseGradients(
-    { rowStart, latent, code },
-    { nRows, width, x, g, decoder, dEncoder, dEncoderBias, dDecoder },
-  ) {
-    for (let row = 0; row < nRows; row += 1) {
-      for (let entry = rowStart[row]; entry < rowStart[row + 1]; entry += 1) {
-        const j = latent[entry];
-        let codeGradient = 0;
-        for (let i = 0; i < width; i += 1) codeGradient += g[row * width + i] * decoder[j * width + i];
+  latentGradients({ start, other, code }, options) {
+    const { nLatents, width, x, direction, decoder, penalty, dEncoder, dEncoderBias, dDecoder } = options;
+    let squares = 0;
+    for (let j = 0; j < nLatents; j += 1) {
+      if (start[j] === start[j + 1]) continue;
+      const [ofDecoder, ofEncoder] = [new Float64Array(width), new Float64Array(width)];
+      let ofBias = 0;
+      for (let entry = start[j]; entry < start[j + 1]; entry += 1) {
+        const row = other[entry] * width;
+        let codeGradient = penalty?.[j] ?? 0;
+        for (let i = 0; i < width; i += 1) codeGradient += direction[row + i] * decoder[j * width + i];
         for (let i = 0; i < width; i += 1) {
-          dDecoder[j * width + i] += code[entry] * g[row * width + i];
-          dEncoder[j * width + i] += codeGradient * x[row * width + i];
+          ofDecoder[i] += code[entry] * direction[row + i];
+          ofEncoder[i] += codeGradient * x[row + i];
         }
-        dEncoderBias[j] += codeGradient;
+        ofBias += codeGradient;
+      }
+      dDecoder.set(ofDecoder, j * width);
+      dEncoder.set(ofEncoder, j * width);
+      dEncoderBias[j] = ofBias;
+      for (const value of [...ofDecoder, ...ofEncoder, ofBias]) squares += value * value;
+    }
+    return squares;
+  },
+
+  countDigits(source, { prefix, prefixMask, shift, bins }, histogram) {
+    const values =
+      "values" in source
+        ? source.values.subarray(0, source.count)
+        : source.pre
+            .subarray(0, source.nRows * source.nLatents)
+            .map((p, i) => (p > 0 ? f(p * source.weight[i % source.nLatents]) : 0));
+    const bits = new Uint32Array(values.slice().buffer);
+    values.forEach((value, i) => {
+      if (!(value > 0) || (bits[i] & prefixMask) >>> 0 !== prefix) return;
+      histogram[(bits[i] >>> shift) & (bins - 1)] += 1;
+    });
+  },
+
+  collectEntries({ pre, weight, nRows, nLatents }, { firstLatent, bound, entries, count }) {
+    let at = count;
+    for (let i = 0; i < nRows * nLatents; i += 1) {
+      const v = f(pre[i] * weight[i % nLatents]);
+      if (!(pre[i] > 0 && v >= f(bound))) continue;
+      if (at < entries.capacity) {
+        entries.row[at] = Math.floor(i / nLatents);
+        entries.latent[at] = firstLatent + (i % nLatents);
+        entries.code[at] = pre[i];
+        entries.activation[at] = v;
+      }
+      at += 1;
+    }
+    return at;
+  },
+
+  filterEntries({ row, latent, code, activation }, count, bound) {
+    let kept = 0;
+    for (let entry = 0; entry < count; entry += 1) {
+      if (!(activation[entry] >= f(bound))) continue;
+      for (const array of [row, latent, code, activation]) array[kept] = array[entry];
+      kept += 1;
+    }
+    return kept;
+  },
+
+  groupEntries({ row, latent, code }, { by, count, nKeys, out }) {
+    const [key, other] = by === "row" ? [row, latent] : [latent, row];
+    const order = Array.from({ length: count }, (_, entry) => entry).sort((a, b) => key[a] - key[b] || a - b);
+    out.start.fill(0, 0, nKeys + 1);
+    order.forEach((entry, place) => {
+      out.other[place] = other[entry];
+      out.code[place] = code[entry];
+      for (let k = key[entry] + 1; k <= nKeys; k += 1) out.start[k] = place + 1;
+    });
+  },
+
+  topOfRow({ pre, weight, nRows, nLatents, tileLatents }, { row, list, nList, most, entries, count }) {
+    const found = Array.from(list.subarray(0, nList), (latent) => {
+      const first = Math.floor(latent / tileLatents) * tileLatents;
+      const inTile = Math.min(tileLatents, nLatents - first);
+      const code = pre[nRows * first + row * inTile + latent - first];
+      return { latent, code, activation: code > 0 ? f(code * weight[latent]) : 0 };
+    }).filter(({ activation }) => activation > 0);
+    const top = [...found].sort((a, b) => b.activation - a.activation || a.latent - b.latent).slice(0, most);
+    let at = count;
+    for (const { latent, code, activation } of found.filter((entry) => top.includes(entry))) {
+      if (at < entries.capacity) {
+        entries.row[at] = row;
+        entries.latent[at] = latent;
+        entries.code[at] = code;
+        entries.activation[at] = activation;
+      }
+      at += 1;
+    }
+    return at;
+  },
+
+  countAtLeast(start, { activation, nRows, bound, out }) {
+    for (let row = 0; row < nRows; row += 1) {
+      out[row] = activation.subarray(start[row], start[row + 1]).filter((v) => v >= bound[row]).length;
+    }
+  },
+
+  residualTerm({ x, residual, direction, nRows, width, from, to, share, squared }) {
+    let total = 0;
+    for (let row = 0; row < nRows; row += 1) {
+      let squares = 0;
+      for (let i = row * width + from; i < row * width + to; i += 1) {
+        residual[i] = x[i] - residual[i];
+        squares += residual[i] * residual[i];
+      }
+      const norm = Math.sqrt(squares);
+      total += squared ? squares : norm;
+      for (let i = row * width + from; i < row * width + to; i += 1) {
+        direction[i] = squared ? -2 * share * residual[i] : norm === 0 ? 0 : (-share * residual[i]) / norm;
       }
     }
+    return total;
+  },
+
+  columnSums(source, { nRows, width, out }) {
+    out.fill(0);
+    for (let i = 0; i < nRows * width; i += 1) out[i % width] += source[i];
+  },
+
+  centredSquares(source, { nRows, width, mean }) {
+    let total = 0;
+    for (let i = 0; i < nRows * width; i += 1) total += (source[i] - mean[i % width]) ** 2;
+    return total;
+  },
+
+  auxiliaryTerm(residual, out, factor) {
+    let squares = 0;
+    for (let i = 0; i < out.length; i += 1) {
+      const error = f(residual[i] - out[i]);
+      squares += error * error;
+      out[i] = factor * error;
+    }
+    return squares;
+  },
+
+  reluInPlace(pre) {
+    let positive = 0;
+    for (let i = 0; i < pre.length; i += 1) {
+      if (pre[i] > 0) positive += 1;
+      pre[i] = Math.max(pre[i], 0);
+    }
+    return positive;
+  },
+
+  gateCodeGradients({ code, codeGradient, weight }, { nRows, nLatents, penalty }) {
+    for (let i = 0; i < nRows * nLatents; i += 1) {
+      codeGradient[i] = code[i] > 0 ? codeGradient[i] + penalty * weight[i % nLatents] : 0;
+    }
+  },
+
+  addScaled(target, source, factor) {
+    for (let i = 0; i < target.length; i += 1) target[i] += factor * source[i];
   },
 
   sumOfSquares(source) {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ShapeError, StorageError } from "../errors.ts";
 import { createRng } from "../numerics/rng.ts";
-import { type CodeBuffers, createKernels, type Kernels } from "./kernels.ts";
+import { type CodeBuffers, createKernels, type Entries, type Kernels } from "./kernels.ts";
 import { referenceKernels } from "./kernels-reference.ts";
 
 const rng = createRng(7, "kernels.test");
@@ -23,6 +23,13 @@ const lists = (nRows: number, capacity: number): CodeBuffers => ({
   latent: kernels.u32(capacity),
   code: kernels.f32(capacity),
 });
+const entries = (capacity: number): Entries => ({
+  capacity,
+  row: kernels.u32(capacity),
+  latent: kernels.u32(capacity),
+  code: kernels.f32(capacity),
+  activation: kernels.f32(capacity),
+});
 const close = (got: Float32Array, want: Float32Array, tolerance: number): void => {
   expect(got.length).toBe(want.length);
   got.forEach((value, i) => {
@@ -32,9 +39,17 @@ const close = (got: Float32Array, want: Float32Array, tolerance: number): void =
 };
 const ODD_LENGTHS = [0, 1, 3, 4, 5, 31, 64, 1001];
 
-describe("adamStep equals its twin", () => {
-  for (const n of ODD_LENGTHS) {
-    test(`over ${n} values and three updates`, () => {
+describe("adamRows equals its twin", () => {
+  for (const [nRows, rowLength] of [
+    [0, 3],
+    [1, 1],
+    [5, 1],
+    [3, 4],
+    [4, 31],
+    [7, 143],
+  ]) {
+    test(`over ${nRows} rows of ${rowLength} values and three updates, some rows without a gradient`, () => {
+      const n = nRows * rowLength;
       const make = () => ({
         parameter: random(n, 1),
         gradient: random(n, 2),
@@ -43,10 +58,12 @@ describe("adamStep equals its twin", () => {
       });
       const [fast, slow] = [make(), make()];
       for (const arrays of [fast, slow]) arrays.secondMoment.set(arrays.secondMoment.map((v) => v * v));
+      const touched = kernels.u8(nRows);
       for (const updateNumber of [1, 2, 3]) {
-        const options = { learningRate: 1e-2, gradientScale: 0.37, updateNumber };
-        kernels.adamStep(fast, options);
-        referenceKernels.adamStep(slow, options);
+        touched.set(touched.map((_, row) => (row + updateNumber) % 2));
+        const options = { learningRate: 1e-2, gradientScale: 0.37, updateNumber, touched, rowLength };
+        kernels.adamRows(fast, options);
+        referenceKernels.adamRows(slow, options);
       }
       // Each of three updates rounds moments and parameter to f32, 6e-8 relative a rounding.
       close(fast.parameter, slow.parameter, 2e-6);
@@ -76,10 +93,32 @@ describe("selection kernels equal their twins bit for bit", () => {
       const both = <T>(use: (kernels: Kernels) => T): [T, T] => [use(kernels), use(referenceKernels)];
 
       for (const bound of [0, 0.3, 2]) {
-        const [outA, outB] = [kernels.f32(40), kernels.f32(40)];
-        const a = kernels.collectAbove(rows, bound, outA);
-        expect(a).toBe(referenceKernels.collectAbove(rows, bound, outB));
-        expect(outA).toEqual(outB);
+        const [a, b] = [entries(40), entries(40)];
+        const options = { firstLatent: 7, bound, count: 3 };
+        const count = kernels.collectEntries(rows, { ...options, entries: a });
+        expect(count).toBe(referenceKernels.collectEntries(rows, { ...options, entries: b }));
+        expect(a).toEqual(b);
+        const kept = kernels.filterEntries(a, Math.min(count, 40), 1);
+        expect(kept).toBe(referenceKernels.filterEntries(b, Math.min(count, 40), 1));
+        expect(a).toEqual(b);
+        const groups = () => ({ start: kernels.u32(2000), other: kernels.u32(40), code: kernels.f32(40) });
+        for (const by of ["row", "latent"] as const) {
+          const [c, d] = [groups(), groups()];
+          const nKeys = by === "row" ? Math.max(nRows, 1) : nLatents + 7;
+          kernels.groupEntries(a, { by, count: kept, nKeys, out: c });
+          referenceKernels.groupEntries(b, { by, count: kept, nKeys, out: d });
+          expect(c).toEqual(d);
+        }
+      }
+      for (const round of [
+        { prefix: 0, prefixMask: 0, shift: 21, bins: 2048 },
+        { prefix: 0x3f800000, prefixMask: 0xffe00000, shift: 10, bins: 2048 },
+        { prefix: 0x3f800000, prefixMask: 0xfffffc00, shift: 0, bins: 1024 },
+      ]) {
+        const [a, b] = [kernels.u32(2048), kernels.u32(2048)];
+        kernels.countDigits(rows, round, a);
+        referenceKernels.countDigits(rows, round, b);
+        expect(a).toEqual(b);
       }
       for (const rank of [1, 2, 9, 1000]) {
         const [a, b] = both((k) => k.kthLargestActivation(rows, rank));
@@ -115,7 +154,9 @@ describe("selection kernels equal their twins bit for bit", () => {
     const out = lists(2, 3);
     expect(kernels.keepAbove(rows, { value: 0, ties: 0 }, out)).toBe(4);
     expect([...out.code]).toEqual([1, 2, 3]);
-    expect(kernels.collectAbove(rows, 0, kernels.f32(2))).toBe(4);
+    const all = { firstLatent: 0, bound: 0, entries: entries(2), count: 0 };
+    expect(kernels.collectEntries(rows, all)).toBe(4);
+    expect([...all.entries.code]).toEqual([1, 2]);
   });
 });
 
@@ -138,19 +179,134 @@ describe("sparse products equal their twins", () => {
         referenceKernels.decodeSparse(codes, { nRows, decoder, width, bias, target: b });
         close(a, b, 1e-5); // f32 sums of up to 40 terms of size ~1
       }
-      const [x, g] = [random(nRows * width, 13), random(nRows * width, 14)];
-      const targets = () => ({
-        dEncoder: random(nLatents * width, 15),
-        dEncoderBias: random(nLatents, 16),
-        dDecoder: random(nLatents * width, 17),
-      });
-      const [fast, slow] = [targets(), targets()];
-      kernels.addSparseGradients(codes, { nRows, width, x, g, decoder, ...fast });
-      referenceKernels.addSparseGradients(codes, { nRows, width, x, g, decoder, ...slow });
-      for (const name of ["dEncoder", "dEncoderBias", "dDecoder"] as const)
-        close(fast[name], slow[name], 3e-5);
+      const [x, direction] = [random(nRows * width, 13), random(nRows * width, 14)];
+      const found = entries(nRows * nLatents);
+      const rows = { pre, weight, nRows, nLatents };
+      const count = kernels.collectEntries(rows, { firstLatent: 0, bound: 0.5, entries: found, count: 0 });
+      const groups = {
+        start: kernels.u32(nLatents + 1),
+        other: kernels.u32(count),
+        code: kernels.f32(count),
+      };
+      kernels.groupEntries(found, { by: "latent", count, nKeys: nLatents, out: groups });
+      for (const penalty of [undefined, random(nLatents, 20)]) {
+        const targets = () => ({
+          dEncoder: random(nLatents * width, 15),
+          dEncoderBias: random(nLatents, 16),
+          dDecoder: random(nLatents * width, 17),
+        });
+        const [fast, slow] = [targets(), targets()];
+        const shared = { nLatents, width, x, direction, decoder, penalty };
+        const a = kernels.latentGradients(groups, { ...shared, ...fast });
+        const b = referenceKernels.latentGradients(groups, { ...shared, ...slow });
+        expect(Math.abs(a - b)).toBeLessThanOrEqual(1e-5 * b);
+        for (const name of ["dEncoder", "dEncoderBias", "dDecoder"] as const)
+          close(fast[name], slow[name], 3e-5);
+      }
     });
   }
+});
+
+test("the largest of a row, over tiles and listed latents, equal their twin, ties and small capacities included", () => {
+  const [nRows, nLatents, tileLatents] = [3, 37, 16];
+  const pre = random(nRows * nLatents, 30);
+  pre.set(pre.map((value) => Math.round(value * 3) / 3));
+  const weight = random(nLatents, 31);
+  weight.set(weight.map((value) => Math.round(Math.abs(value))));
+  const tiles = { pre, weight, nRows, nLatents, tileLatents };
+  const list = kernels.u32(nLatents);
+  list.set(Array.from({ length: nLatents }, (_, j) => j).filter((j) => j % 3 !== 1));
+  const nList = list.findLastIndex((j) => j > 0) + 1;
+  const [score, place] = [kernels.f32(nLatents), kernels.u32(nLatents)];
+  for (const most of [1, 2, 5, 40]) {
+    for (const capacity of [4, 200]) {
+      const [a, b] = [entries(capacity), entries(capacity)];
+      let count = 0;
+      for (let row = 0; row < nRows; row += 1) {
+        const options = { row, list, nList, most, score, place, count };
+        const next = kernels.topOfRow(tiles, { ...options, entries: a });
+        expect(referenceKernels.topOfRow(tiles, { ...options, entries: b })).toBe(next);
+        count = next;
+      }
+      expect(count).toBeGreaterThan(0);
+      expect(a).toEqual(b);
+    }
+  }
+});
+
+test("counts by row, residuals, column sums and the elementwise kernels equal their twins", () => {
+  const both = (use: (kernels: Kernels, side: number) => void): void => {
+    use(kernels, 0);
+    use(referenceKernels, 1);
+  };
+  const start = kernels.u32(4);
+  start.set([0, 2, 2, 6]);
+  const [bound, counts] = [random(3, 40), [kernels.f32(3), kernels.f32(3)]];
+  const activation = random(6, 41);
+  both((k, side) => k.countAtLeast(start, { activation, nRows: 3, bound, out: counts[side] }));
+  expect(counts[0]).toEqual(counts[1]);
+
+  for (const [nRows, width, from, to] of [
+    [3, 11, 0, 11],
+    [2, 8, 3, 8],
+    [1, 1, 0, 1],
+  ]) {
+    for (const squared of [false, true]) {
+      const x = random(nRows * width, 42);
+      const residuals = [random(nRows * width, 43), random(nRows * width, 43)];
+      residuals.forEach((residual) => {
+        residual.set(x.subarray(0, width)); // a first row without error
+      });
+      const directions = [random(nRows * width, 44), random(nRows * width, 44)];
+      const totals = [0, 0];
+      both((k, side) => {
+        const [residual, direction] = [residuals[side], directions[side]];
+        totals[side] = k.residualTerm({
+          x,
+          residual,
+          direction,
+          nRows,
+          width,
+          from,
+          to,
+          share: 0.25,
+          squared,
+        });
+      });
+      expect(totals[0]).toBeCloseTo(totals[1], 5); // f32 differences, sums in f64
+      close(residuals[0], residuals[1], 0);
+      close(directions[0], directions[1], 1e-6);
+      const sums = [kernels.f64(width), kernels.f64(width)];
+      both((k, side) => k.columnSums(x, { nRows, width, out: sums[side] }));
+      expect(sums[0]).toEqual(sums[1]);
+      const centred = [kernels, referenceKernels].map((k) =>
+        k.centredSquares(x, { nRows, width, mean: sums[0] }),
+      );
+      expect(centred[0]).toBeCloseTo(centred[1], 10);
+    }
+  }
+  const residual = random(9, 50);
+  const outs = [random(9, 51), random(9, 51)];
+  const totals = [kernels, referenceKernels].map((k, side) => k.auxiliaryTerm(residual, outs[side], -0.3));
+  expect(totals[0]).toBeCloseTo(totals[1], 10);
+  close(outs[0], outs[1], 1e-7);
+
+  const pres = [random(13, 52), random(13, 52)];
+  pres.forEach((pre) => {
+    pre[4] = Number.NaN;
+  });
+  const positives = [kernels, referenceKernels].map((k, side) => k.reluInPlace(pres[side]));
+  expect(positives[0]).toBe(positives[1]);
+  expect(pres[0]).toEqual(pres[1]);
+  const gates = [random(12, 53), random(12, 53)];
+  const [code, weight] = [random(12, 54), random(6, 55)];
+  both((k, side) =>
+    k.gateCodeGradients({ code, codeGradient: gates[side], weight }, { nRows: 2, nLatents: 6, penalty: 0.4 }),
+  );
+  close(gates[0], gates[1], 1e-6);
+  const added = [random(5, 56), random(5, 56)];
+  both((k, side) => k.addScaled(added[side], residual.subarray(0, 5), 0.7));
+  close(added[0], added[1], 1e-7);
 });
 
 test("sums of squares and row norms equal their twins", () => {

@@ -1,13 +1,17 @@
 // The WASM kernels as functions of typed arrays, over one arena of WebAssembly memory.
 //
-// Every array given to a kernel must have been made by the same instance's f32() or u32(): the arena only grows and is
-// freed as a whole when nothing points at it any more. onnxruntime takes these arrays as tensors without a copy. Sources
-// in kernels/, readable twins in kernels-reference.ts. One instance is one thread's; a latent shard will own one each.
+// Every array given to a kernel must have been made by the same instance's f32(), f64(), u32() or u8(): the arena only grows and
+// is freed as a whole when nothing points at it any more. onnxruntime takes these arrays as tensors without a copy. Sources
+// in kernels/, readable twins in kernels-reference.ts. One instance is one thread's; each latent shard owns one.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ShapeError, StorageError } from "../errors.ts";
 import { packageRoot } from "../package-root.ts";
+import { ADAM, type CodeBuffers, type Entries, type Kernels, type ScoredRows } from "./kernel-contract.ts";
+
+export type * from "./kernel-contract.ts";
+export { ADAM } from "./kernel-contract.ts";
 
 const PAGE_BYTES = 65_536;
 /** First usable byte: address 0 means "no array" to the kernels. */
@@ -17,97 +21,12 @@ const MAXIMUM_BYTES = 65_536 * PAGE_BYTES;
 const ALIGNMENT_BYTES = 64;
 const HISTOGRAM_BINS = 2048;
 
-/** Codes as compressed rows in arena arrays, with room for `capacity` entries; see SparseCodes for the meaning. */
-export interface CodeBuffers {
-  capacity: number;
-  rowStart: Uint32Array;
-  latent: Uint32Array;
-  code: Float32Array;
-}
-
-/** pre [nRows, nLatents] pre-activations and weight [nLatents] W = Σ decoder norms; activation v = max(pre, 0) · W. */
-export interface ScoredRows {
-  pre: Float32Array;
-  weight: Float32Array;
-  nRows: number;
-  nLatents: number;
-}
-
-export interface AdamArrays {
-  /** All of one length; all but gradient are updated in place. */
-  parameter: Float32Array;
-  gradient: Float32Array;
-  firstMoment: Float32Array;
-  secondMoment: Float32Array;
-}
-
-export interface AdamOptions {
-  learningRate: number;
-  /** Multiplies the gradient before anything else: the clipping factor. */
-  gradientScale: number;
-  /** 1 for the first update; corrects the moments' bias. */
-  updateNumber: number;
-}
-
-/** Adam's constants, the same in kernels/adam.ts. */
-export const ADAM = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
-
-/** rank: 1 = largest. ties: how many entries equal to `value` are among the rank largest. value 0: fewer than rank are > 0. */
-export interface KthLargest {
-  value: number;
-  ties: number;
-}
-
-/** What both the WASM kernels and their readable twins offer. */
-export interface Kernels {
-  adamStep(arrays: AdamArrays, options: AdamOptions): void;
-  /** Activations above bound (≥ 0), row-major, into out; returns their number, which may exceed out.length (then out is incomplete). */
-  collectAbove(rows: ScoredRows, bound: number, out: Float32Array): number;
-  /** Exact selection among `values` [count], all > 0. */
-  kthLargest(values: Float32Array, count: number, rank: number): KthLargest;
-  /** Exact selection among the activations themselves. */
-  kthLargestActivation(rows: ScoredRows, rank: number): KthLargest;
-  /** Entries with pre > 0 and v > threshold, and the first `ties` with v = threshold; returns their number. */
-  keepAbove(rows: ScoredRows, threshold: { value: number; ties: number }, out: CodeBuffers): number;
-  /** target [nRows, width] = bias + Σ code · decoder row; no bias when undefined. */
-  decodeSparse(
-    codes: CodeBuffers,
-    options: {
-      nRows: number;
-      decoder: Float32Array;
-      width: number;
-      bias?: Float32Array;
-      target: Float32Array;
-    },
-  ): void;
-  /** Adds the gradients of the latents that fired; g [nRows, width] is the loss's derivative by the reconstruction. */
-  addSparseGradients(codes: CodeBuffers, options: SparseGradientArrays): void;
-  sumOfSquares(source: Float32Array): number;
-  /** out [nRows] = L2 norms over columns [columnStart, columnStart + nColumns) of matrix [nRows, width]. */
-  rowNorms(
-    matrix: Float32Array,
-    options: { nRows: number; width: number; columnStart: number; nColumns: number; out: Float32Array },
-  ): void;
-}
-
-export interface SparseGradientArrays {
-  nRows: number;
-  width: number;
-  /** [nRows, width]. */
-  x: Float32Array;
-  g: Float32Array;
-  /** [nLatents, width]. */
-  decoder: Float32Array;
-  /** [nLatents, width], [nLatents], [nLatents, width]: added to. */
-  dEncoder: Float32Array;
-  dEncoderBias: Float32Array;
-  dDecoder: Float32Array;
-}
-
 export interface KernelArena extends Kernels {
-  /** New zeroed arrays of the arena. Throw StorageError when 4 GiB are used up. */
+  /** New zeroed arrays of the arena. Throw StorageError when it is full. */
   f32(length: number): Float32Array;
+  f64(length: number): Float64Array;
   u32(length: number): Uint32Array;
+  u8(length: number): Uint8Array;
   usedBytes(): number;
 }
 
@@ -135,14 +54,26 @@ function kernelModule(): object {
 }
 
 type Raw = Record<
-  | "adamStep"
-  | "collectAbove"
+  | "adamRows"
+  | "addScaledRow"
+  | "auxiliaryTerm"
+  | "centredSquares"
+  | "collectEntries"
+  | "columnSums"
+  | "countAtLeast"
+  | "countDigits"
+  | "decodeSparse"
+  | "filterEntries"
+  | "gateCodeGradients"
+  | "groupEntries"
   | "keepAbove"
   | "kthLargest"
-  | "decodeSparse"
-  | "addSparseGradients"
+  | "latentGradients"
+  | "reluInPlace"
+  | "residualTerm"
+  | "rowNorms"
   | "sumOfSquares"
-  | "rowNorms",
+  | "topOfRow",
   (...values: number[]) => number
 >;
 
@@ -163,22 +94,28 @@ export function createKernels({ bytes }: { bytes: number }): KernelArena {
   const raw = new wasm.Instance(kernelModule(), { env: { memory, abort: () => undefined } }).exports as Raw;
   let next = FIRST_BYTE;
 
-  const allocate = (length: number): number => {
+  const allocate = (wanted: number): number => {
     const start = Math.ceil(next / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
-    if (start + length * 4 > buffer.byteLength) {
-      throw new StorageError(`WASM arena of ${buffer.byteLength} bytes: no room for ${length * 4} more`, {
+    if (start + wanted > buffer.byteLength) {
+      throw new StorageError(`WASM arena of ${buffer.byteLength} bytes: no room for ${wanted} more`, {
         hint: "create the kernels with more bytes",
       });
     }
-    next = start + length * 4;
+    next = start + wanted;
     return start;
   };
-  const f32 = (length: number): Float32Array => new Float32Array(buffer, allocate(length), length);
-  const u32 = (length: number): Uint32Array => new Uint32Array(buffer, allocate(length), length);
+  const f32 = (length: number): Float32Array => new Float32Array(buffer, allocate(length * 4), length);
+  const f64 = (length: number): Float64Array => new Float64Array(buffer, allocate(length * 8), length);
+  const u32 = (length: number): Uint32Array => new Uint32Array(buffer, allocate(length * 4), length);
+  const u8 = (length: number): Uint8Array => new Uint8Array(buffer, allocate(length), length);
   const histogram = u32(HISTOGRAM_BINS);
 
   /** Address of an arena array that must hold at least `length` elements. */
-  const at = (array: Float32Array | Uint32Array, length: number, name: string): number => {
+  const at = (
+    array: Float32Array | Float64Array | Uint32Array | Uint8Array,
+    length: number,
+    name: string,
+  ): number => {
     if (array.buffer !== buffer)
       throw new ShapeError(`${name}: expected an array of this arena, got a foreign one`);
     if (array.length < length) {
@@ -197,26 +134,34 @@ export function createKernels({ bytes }: { bytes: number }): KernelArena {
     at(codes.latent, codes.capacity, "latent"),
     at(codes.code, codes.capacity, "code"),
   ];
+  const listed = ({ row, latent, code, activation, capacity }: Entries): [number, number, number, number] => [
+    at(row, capacity, "row"),
+    at(latent, capacity, "latent"),
+    at(code, capacity, "code"),
+    at(activation, capacity, "activation"),
+  ];
 
   return {
     f32,
+    f64,
     u32,
+    u8,
     usedBytes: () => next,
-    adamStep({ parameter, gradient, firstMoment, secondMoment }, options) {
+    adamRows({ parameter, gradient, firstMoment, secondMoment }, options) {
       const n = parameter.length;
-      raw.adamStep(
+      raw.adamRows(
         at(parameter, n, "parameter"),
         at(gradient, n, "gradient"),
         at(firstMoment, n, "firstMoment"),
         at(secondMoment, n, "secondMoment"),
-        n,
+        at(options.touched, n / options.rowLength, "touched"),
+        n / options.rowLength,
+        options.rowLength,
         options.gradientScale,
         options.learningRate / (1 - ADAM.beta1 ** options.updateNumber),
         1 / Math.sqrt(1 - ADAM.beta2 ** options.updateNumber),
       );
     },
-    collectAbove: (rows, bound, out) =>
-      raw.collectAbove(...scored(rows), bound, at(out, 0, "out"), out.length) >>> 0,
     kthLargest(values, count, rank) {
       const value = raw.kthLargest(at(values, count, "values"), 0, 1, count, rank, histogram.byteOffset);
       return { value, ties: histogram[0] };
@@ -238,18 +183,108 @@ export function createKernels({ bytes }: { bytes: number }): KernelArena {
         at(target, nRows * width, "target"),
       );
     },
-    addSparseGradients(codes, { nRows, width, x, g, decoder, dEncoder, dEncoderBias, dDecoder }) {
-      raw.addSparseGradients(
-        ...lists(codes, nRows),
-        nRows,
-        at(x, nRows * width, "x"),
-        at(g, nRows * width, "g"),
-        at(decoder, width, "decoder"),
+    latentGradients({ start, other, code }, options) {
+      const { nLatents, width, x, direction, decoder, penalty, dEncoder, dEncoderBias, dDecoder } = options;
+      return raw.latentGradients(
+        at(start, nLatents + 1, "start"),
+        at(other, 0, "other"),
+        at(code, 0, "code"),
+        nLatents,
+        at(x, 0, "x"),
+        at(direction, x.length, "direction"),
+        at(decoder, nLatents * width, "decoder"),
         width,
-        at(dEncoder, decoder.length, "dEncoder"),
-        at(dEncoderBias, decoder.length / width, "dEncoderBias"),
-        at(dDecoder, decoder.length, "dDecoder"),
+        penalty === undefined ? 0 : at(penalty, nLatents, "penalty"),
+        at(dEncoder, nLatents * width, "dEncoder"),
+        at(dEncoderBias, nLatents, "dEncoderBias"),
+        at(dDecoder, nLatents * width, "dDecoder"),
       );
+    },
+    countDigits(source, { prefix, prefixMask, shift, bins }, out) {
+      const arrays: [number, number, number, number] =
+        "values" in source ? [at(source.values, source.count, "values"), 0, 1, source.count] : scored(source);
+      raw.countDigits(...arrays, prefix, prefixMask, shift, bins, at(out, HISTOGRAM_BINS, "histogram"));
+    },
+    collectEntries(tile, { firstLatent, bound, entries, count }) {
+      const to = listed(entries);
+      return raw.collectEntries(...scored(tile), firstLatent, bound, ...to, count, entries.capacity) >>> 0;
+    },
+    filterEntries: (entries, count, bound) => raw.filterEntries(...listed(entries), count, bound) >>> 0,
+    groupEntries({ row, latent, code }, { by, count, nKeys, out }) {
+      const [key, other] = by === "row" ? [row, latent] : [latent, row];
+      raw.groupEntries(
+        at(key, count, "key"),
+        at(other, count, "other"),
+        at(code, count, "code"),
+        count,
+        nKeys,
+        at(out.start, nKeys + 1, "start"),
+        at(out.other, count, "other"),
+        at(out.code, count, "code"),
+      );
+    },
+    topOfRow(tiles, { row, list, nList, most, score, place, entries, count }) {
+      const to = listed(entries);
+      return (
+        raw.topOfRow(
+          ...scored(tiles),
+          tiles.tileLatents,
+          row,
+          at(list, nList, "list"),
+          nList,
+          most,
+          at(score, nList, "score"),
+          at(place, nList, "place"),
+          histogram.byteOffset,
+          ...to,
+          count,
+          entries.capacity,
+        ) >>> 0
+      );
+    },
+    countAtLeast(start, { activation, nRows, bound, out }) {
+      raw.countAtLeast(
+        at(start, nRows + 1, "start"),
+        at(activation, 0, "activation"),
+        nRows,
+        at(bound, nRows, "bound"),
+        at(out, nRows, "out"),
+      );
+    },
+    residualTerm({ x, residual, direction, nRows, width, from, to, share, squared }) {
+      return raw.residualTerm(
+        at(x, nRows * width, "x"),
+        at(residual, nRows * width, "residual"),
+        at(direction, nRows * width, "direction"),
+        nRows,
+        width,
+        from,
+        to,
+        share,
+        squared ? 1 : 0,
+      );
+    },
+    columnSums(source, { nRows, width, out }) {
+      raw.columnSums(at(source, nRows * width, "source"), nRows, width, at(out, width, "out"));
+    },
+    centredSquares: (source, { nRows, width, mean }) =>
+      raw.centredSquares(at(source, nRows * width, "source"), nRows, width, at(mean, width, "mean")),
+    auxiliaryTerm: (residual, out, factor) =>
+      raw.auxiliaryTerm(at(residual, out.length, "residual"), at(out, 0, "out"), out.length, factor),
+    reluInPlace: (pre) => raw.reluInPlace(at(pre, 0, "pre"), pre.length) >>> 0,
+    gateCodeGradients({ code, codeGradient, weight }, { nRows, nLatents, penalty }) {
+      const n = nRows * nLatents;
+      raw.gateCodeGradients(
+        at(code, n, "code"),
+        at(codeGradient, n, "codeGradient"),
+        at(weight, nLatents, "weight"),
+        nRows,
+        nLatents,
+        penalty,
+      );
+    },
+    addScaled(target, source, factor) {
+      raw.addScaledRow(at(target, 0, "target"), at(source, target.length, "source"), factor, target.length);
     },
     sumOfSquares: (source) => raw.sumOfSquares(at(source, 0, "source"), source.length),
     rowNorms(matrix, { nRows, width, columnStart, nColumns, out }) {

@@ -27,6 +27,8 @@ export interface EngineOptions {
   /** Undefined: "norm", un-squared. */
   reconstruction?: Reconstruction;
   threads?: number;
+  /** Latent shards of an engine that has several; undefined: its own choice. */
+  shards?: number;
 }
 
 export type ParameterName = keyof Parameters;

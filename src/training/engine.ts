@@ -1,253 +1,167 @@
-// One training step of a BatchTopK crosscoder, fast: dense product through onnxruntime, the rest in WASM on what fired.
+// The fast engine: a crosscoder's latents in shards, each on a thread of its own, and the Engine interface over all of them.
 //
-// The same equations as loss.ts and gradients.ts, which reference-engine.ts puts together densely; a test holds the two
-// together. All parameters, moments and buffers lie in one WASM arena. This is one latent shard: only `reconstruction`
-// (its partial sum), the batch threshold and three scalars would have to be shared with others.
+// A single shard runs on the calling thread. shard.ts has the step, shard-threads.ts the threads; reference-engine.ts is the dense
+// twin that a test holds this to. Shards in other processes or on a GPU would be further makers of Shard beside these two.
 
-import { createGemm } from "../compute/gemm.ts";
-import { type CodeBuffers, createKernels } from "../compute/kernels.ts";
-import { selectBatchTopK } from "../dictionary/select.ts";
-import { ConfigError } from "../errors.ts";
-import { auxiliarySelection } from "./auxiliary-selection.ts";
+import { availableParallelism } from "node:os";
+import { type Collective, localCollectives, soloCollective } from "../compute/collective.ts";
+import { ShapeError } from "../errors.ts";
 import {
-  accessTo,
   type Engine,
   type EngineOptions,
-  emptyState,
-  parameterViews,
-  type StepResult,
+  PARAMETER_NAMES,
+  type ParameterName,
+  type RowRange,
+  shapeOf,
 } from "./engine-contract.ts";
-import { batchVariance } from "./loss.ts";
+import type { Floats, Parameters } from "./loss.ts";
+import { createShard, type Shard, type ShardTimes } from "./shard.ts";
+import { shardBytes } from "./shard-memory.ts";
+import { startShardThreads } from "./shard-threads.ts";
 
-/** Candidates of the selection's first pass, per entry that will be kept. */
-const CANDIDATES_PER_KEPT = 4;
+/** Fewer latents are not worth a thread. */
+const LEAST_LATENTS_A_SHARD = 512;
+/** Below the 4 GiB of a WASM memory. */
+const MOST_SHARD_BYTES = 3.9 * 2 ** 30;
 
-/** Throws ConfigError for a variant that only reference-engine.ts computes. */
-export function requireFastVariant({
-  sparsity,
-  codeNormalisation,
-  reconstruction,
-}: Pick<EngineOptions, "sparsity" | "codeNormalisation" | "reconstruction">): void {
-  for (const [field, got, known] of [
-    ["sparsity.kind", sparsity?.kind, "batchTopK"],
-    ["codeNormalisation", codeNormalisation, "crosscoder"],
-    ["reconstruction", reconstruction, "norm"],
-  ] as const) {
-    if (got === undefined || got === known) continue;
-    throw new ConfigError(`dictionary.${field}: the fast engine expects ${known}, got ${got}`, {
-      hint: 'set dictionary.engine to "reference", which computes every variant, slowly',
-    });
+/** One a core, more when memory asks for it, one for small dictionaries. */
+export function defaultShards(options: EngineOptions): number {
+  const { nLatents, width, batchRows } = options;
+  const forCores = Math.min(availableParallelism(), Math.floor(nLatents / LEAST_LATENTS_A_SHARD));
+  let shards = Math.max(1, forCores);
+  while (
+    shards < nLatents &&
+    shardBytes(options, { nLatents: Math.ceil(nLatents / shards), width, batchRows }) > MOST_SHARD_BYTES
+  ) {
+    shards += 1;
   }
+  return shards;
+}
+
+export interface FastEngine extends Engine {
+  /** Milliseconds of the parts of the last step, by shard. */
+  times(): Promise<ShardTimes[]>;
+}
+
+/** Borders of `nShards` contiguous ranges of latents of nearly equal size: [nShards + 1]. */
+export function shardBorders(nLatents: number, nShards: number): number[] {
+  return Array.from({ length: nShards + 1 }, (_, shard) => Math.floor((shard * nLatents) / nShards));
 }
 
 /**
- * Makes an engine with all state zero; load a state or set the parameters before the first step. Throws ConfigError for a
- * variant that it does not compute.
+ * Makes an engine with all state zero; load a state or write the parameters before the first step. Throws StorageError when a
+ * shard would pass the 4 GiB of its memory (more shards mend that).
  */
-export async function createEngine(options: EngineOptions): Promise<Engine> {
-  requireFastVariant(options);
-  const { nLatents, width, siteOffsets, batchRows, largestK, auxLatents, threads } = options;
-  const nSites = siteOffsets.length - 1;
-  const nParameters = 2 * nLatents * width + nLatents + width;
-  const mostKept = batchRows * Math.min(largestK, nLatents);
-  const mostAuxiliary = batchRows * Math.min(auxLatents, nLatents);
-  const floats =
-    4 * nParameters +
-    batchRows * nLatents +
-    3 * batchRows * width +
-    (CANDIDATES_PER_KEPT + 2) * mostKept +
-    2 * mostAuxiliary +
-    4 * nLatents +
-    2 * batchRows;
-  const kernels = createKernels({ bytes: 4 * floats + 64 * 64 });
+export async function createEngine(options: EngineOptions): Promise<FastEngine> {
+  const nShards = Math.min(options.shards ?? defaultShards(options), options.nLatents);
+  const borders = shardBorders(options.nLatents, nShards);
+  const cores = options.threads ?? availableParallelism();
+  const threads = Math.max(1, Math.floor(cores / nShards));
+  if (nShards === 1) {
+    const shard = await createShard({
+      options,
+      nLatents: options.nLatents,
+      collective: soloCollective,
+      threads: options.threads ?? 0,
+    });
+    return engineOver([shard], { options, borders, dispose: () => shard.dispose() });
+  }
+  const { shards, dispose } = await startShardThreads({ options, borders, threads });
+  return engineOver(shards, { options, borders, dispose });
+}
 
-  const state = emptyState({ nParameters, nLatents, allocate: (length) => kernels.f32(length) });
-  const parameters = parameterViews(state.parameters, { nLatents, width });
-  const gradient = kernels.f32(nParameters);
-  const gradients = parameterViews(gradient, { nLatents, width });
-  const x = kernels.f32(batchRows * width);
-  const residual = kernels.f32(batchRows * width);
-  const direction = kernels.f32(batchRows * width);
-  const pre = kernels.f32(batchRows * nLatents);
-  const weight = kernels.f32(nLatents);
-  const norms = kernels.f32(nLatents);
-  const candidates = kernels.f32(CANDIDATES_PER_KEPT * mostKept);
-  const scores = kernels.f32(nLatents);
-  const buffers = (capacity: number): CodeBuffers => ({
-    capacity,
-    rowStart: kernels.u32(batchRows + 1),
-    latent: kernels.u32(capacity),
-    code: kernels.f32(capacity),
+/** All shards on the calling thread: the same sums in the same order as worker threads, for tests. */
+export async function createLocalEngine(options: EngineOptions, nShards: number): Promise<FastEngine> {
+  const borders = shardBorders(options.nLatents, nShards);
+  const shards = await Promise.all(
+    localCollectives(nShards).map((collective: Collective, rank) =>
+      createShard({ options, nLatents: borders[rank + 1] - borders[rank], collective, threads: 1 }),
+    ),
+  );
+  const dispose = async (): Promise<void> => {
+    await Promise.all(shards.map((shard) => shard.dispose()));
+  };
+  return engineOver(shards, { options, borders, dispose });
+}
+
+function engineOver(
+  shards: Shard[],
+  { options, borders, dispose }: { options: EngineOptions; borders: number[]; dispose: () => Promise<void> },
+): FastEngine {
+  const { nLatents, width, batchRows } = options;
+  const all = <T>(use: (shard: Shard, rank: number) => Promise<T>): Promise<T[]> =>
+    Promise.all(shards.map(use));
+  /** The part of a range of latents that lies in a shard, counted from the shard's first. */
+  const within = ({ from, to }: RowRange, rank: number): RowRange => ({
+    from: Math.max(from, borders[rank]) - borders[rank],
+    to: Math.max(from, Math.min(to, borders[rank + 1])) - borders[rank],
   });
-  const codes = buffers(mostKept);
-  const auxiliary = buffers(mostAuxiliary);
-  const gemm = await createGemm({ threads });
-  let nRows = 0;
-  let smallestKept = 0;
 
-  /** W = Σ_sites of the decoder rows' norms, into `weight`. */
-  function updateWeights(): void {
-    weight.fill(0);
-    for (let site = 0; site < nSites; site += 1) {
-      kernels.rowNorms(parameters.decoderWeight, {
-        nRows: nLatents,
-        width,
-        columnStart: siteOffsets[site],
-        nColumns: siteOffsets[site + 1] - siteOffsets[site],
-        out: norms,
-      });
-      for (let j = 0; j < nLatents; j += 1) weight[j] += norms[j];
-    }
-  }
+  const requireRows = (name: ParameterName, { from, to }: RowRange): void => {
+    const { nRows, rowLength } = shapeOf(name, { nLatents, width });
+    if (Number.isInteger(from) && Number.isInteger(to) && 0 <= from && from <= to && to <= nRows) return;
+    throw new ShapeError(`${name}: expected rows of ${rowLength} within [0, ${nRows}), got [${from}, ${to})`);
+  };
 
-  /** residual = x − reconstruction (which it overwrites) and direction = −ε/‖ε‖/(rows · sites). Returns the loss. */
-  function reconstructionTerm(): number {
-    let sum = 0;
-    const share = 1 / (nRows * nSites);
-    for (let row = 0; row < nRows; row += 1) {
-      for (let site = 0; site < nSites; site += 1) {
-        const from = row * width + siteOffsets[site];
-        const to = row * width + siteOffsets[site + 1];
-        let squares = 0;
-        for (let i = from; i < to; i += 1) {
-          const error = x[i] - residual[i];
-          residual[i] = error;
-          squares += error * error;
-        }
-        const norm = Math.sqrt(squares);
-        sum += norm;
-        const factor = norm === 0 ? 0 : -share / norm;
-        for (let i = from; i < to; i += 1) direction[i] = residual[i] * factor;
-      }
-    }
-    return sum * share;
-  }
-
-  /** Loss of the auxiliary term; its gradients, times auxAlpha, are added. direction is overwritten. */
-  function auxiliaryTerm(isDead: Uint8Array): number {
-    const found = auxiliarySelection({
-      kernels,
-      pre,
-      weight,
-      nRows,
-      nLatents,
-      isDead,
-      auxLatents,
-      scores,
-      out: auxiliary,
-    });
-    const variance = batchVariance(residual, { nRows, width });
-    if (variance === 0) return 0;
-    if (found === 0) return sumOfSquaresPerRow(residual) / variance;
-    kernels.decodeSparse(auxiliary, { nRows, decoder: parameters.decoderWeight, width, target: direction });
-    const factor = (-2 * options.auxAlpha) / (nRows * variance);
-    let squares = 0;
-    for (let i = 0; i < nRows * width; i += 1) {
-      const error = residual[i] - direction[i];
-      squares += error * error;
-      direction[i] = factor * error;
-    }
-    addGradients(auxiliary);
-    return squares / nRows / variance;
-  }
-
-  const sumOfSquaresPerRow = (rows: Float32Array): number =>
-    kernels.sumOfSquares(rows.subarray(0, nRows * width)) / nRows;
-
-  function addGradients(list: CodeBuffers): void {
-    kernels.addSparseGradients(list, {
-      nRows,
-      width,
-      x,
-      g: direction,
-      decoder: parameters.decoderWeight,
-      dEncoder: gradients.encoderWeight,
-      dEncoderBias: gradients.encoderBias,
-      dDecoder: gradients.decoderWeight,
-    });
-  }
-
-  function addDecoderBias(): void {
-    const sums = new Float64Array(width);
-    for (let row = 0; row < nRows; row += 1) {
-      for (let i = 0; i < width; i += 1) sums[i] += direction[row * width + i];
-    }
-    gradients.decoderBias.set(sums);
-  }
-
-  const engine: Engine = {
-    nShards: 1,
+  const engine: FastEngine = {
+    nShards: shards.length,
     updates: 0,
-    ...accessTo({ state, gradient }, { nLatents, width }),
-    lastBatch: async () => ({
-      nRows,
-      x: x.subarray(0, nRows * width),
-      residual: residual.subarray(0, nRows * width),
-    }),
 
-    async backward(batch, k): Promise<StepResult> {
-      nRows = batch.length / width;
-      x.set(batch);
-      updateWeights();
-      await gemm.multiplyTransposed(x.subarray(0, nRows * width), parameters.encoderWeight, {
-        n: nRows,
-        m: nLatents,
-        k: width,
-        bias: parameters.encoderBias,
-        target: pre.subarray(0, nRows * nLatents),
-      });
-      const rank = nRows * Math.min(k, nLatents);
-      const rows = { pre, weight, nRows, nLatents };
-      const { count, smallest } = selectBatchTopK(kernels, rows, {
-        rank,
-        expected: smallestKept,
-        candidates,
-        out: codes,
-      });
-      smallestKept = smallest;
-
-      // Counters first: a latent that fires in this batch is not dead in it.
-      for (let j = 0; j < nLatents; j += 1) state.rowsSinceFired[j] += nRows;
-      for (let entry = 0; entry < count; entry += 1) state.rowsSinceFired[codes.latent[entry]] = 0;
-      const isDead = Uint8Array.from(state.rowsSinceFired, (since) =>
-        since >= options.deadAfterRows ? 1 : 0,
-      );
-      const nDead = isDead.reduce((sum, dead) => sum + dead, 0);
-
-      kernels.decodeSparse(codes, {
-        nRows,
-        decoder: parameters.decoderWeight,
-        width,
-        bias: parameters.decoderBias,
-        target: residual,
-      });
-      const loss = reconstructionTerm();
-      gradient.fill(0);
-      addGradients(codes);
-      addDecoderBias();
-      const auxLoss = nDead > 0 && options.auxAlpha > 0 ? auxiliaryTerm(isDead) : 0;
-      const gradientNorm = Math.sqrt(kernels.sumOfSquares(gradient));
-      return { loss, auxLoss, gradientNorm, l0: count / nRows, nDead, smallestActivation: smallest };
+    async backward(batch, level) {
+      if (batch.length > batchRows * width || batch.length % width !== 0) {
+        throw new ShapeError(
+          `backward: expected up to ${batchRows} rows of ${width} values, got ${batch.length} values`,
+        );
+      }
+      const [result] = await all((shard) => shard.backward(batch, level));
+      return result;
     },
 
     async update({ learningRate, maxGradientNorm, gradientNorm }) {
-      this.updates += 1;
-      kernels.adamStep(
-        {
-          parameter: state.parameters,
-          gradient,
-          firstMoment: state.firstMoment,
-          secondMoment: state.secondMoment,
-        },
-        {
-          learningRate,
-          gradientScale: clipFactor(gradientNorm, maxGradientNorm),
-          updateNumber: this.updates,
-        },
-      );
+      engine.updates += 1;
+      const gradientScale = clipFactor(gradientNorm, maxGradientNorm);
+      await all((shard) => shard.update({ learningRate, gradientScale, updateNumber: engine.updates }));
     },
 
-    dispose: () => gemm.dispose(),
+    async read(kind, name, range) {
+      const { nRows, rowLength: length } = shapeOf(name, { nLatents, width });
+      const rows = range ?? { from: 0, to: nRows };
+      requireRows(name, rows);
+      if (name === "decoderBias") return shards[0].read(kind, name, rows);
+      const whole = new Float32Array((rows.to - rows.from) * length);
+      await all(async (shard, rank) => {
+        const own = within(rows, rank);
+        if (own.to <= own.from) return;
+        whole.set(await shard.read(kind, name, own), (own.from + borders[rank] - rows.from) * length);
+      });
+      return whole;
+    },
+
+    async write(kind, name, data, fromRow = 0) {
+      const { rowLength: length } = shapeOf(name, { nLatents, width });
+      const rows = { from: fromRow, to: fromRow + data.length / length };
+      requireRows(name, rows);
+      if (name === "decoderBias") return shards[0].write(kind, name, data, fromRow);
+      await all(async (shard, rank) => {
+        const own = within(rows, rank);
+        if (own.to <= own.from) return;
+        const start = (own.from + borders[rank] - fromRow) * length;
+        await shard.write(kind, name, data.subarray(start, start + (own.to - own.from) * length), own.from);
+      });
+    },
+
+    async readRowsSinceFired() {
+      const parts = await all((shard) => shard.readRowsSinceFired());
+      return Float64Array.from(parts.flatMap((part) => [...part]));
+    },
+
+    async writeRowsSinceFired(rows) {
+      await all((shard, rank) => shard.writeRowsSinceFired(rows.slice(borders[rank], borders[rank + 1])));
+    },
+
+    lastBatch: () => shards[0].lastBatch(),
+    times: () => all((shard) => shard.times()),
+    dispose,
   };
   return engine;
 }
@@ -256,3 +170,14 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
 export function clipFactor(gradientNorm: number, maxGradientNorm: number): number {
   return Math.min(1, maxGradientNorm / (gradientNorm + 1e-6));
 }
+
+/** All parameters of an engine. */
+export async function readParameters<A extends Floats>(engine: Engine<A>): Promise<Parameters<A>> {
+  const entries = await Promise.all(
+    PARAMETER_NAMES.map(async (name) => [name, await engine.read("parameter", name)] as const),
+  );
+  return Object.fromEntries(entries) as unknown as Parameters<A>;
+}
+
+/** Every variant is known: nothing to refuse. To be removed with its last caller. */
+export function requireFastVariant(_config: unknown): void {}

@@ -113,7 +113,7 @@ export function reconstructionLoss(
 }
 
 /** Below this share of the mean squared norm a variance is rounding. */
-const VARIANCE_ROUNDING = 1e-12;
+export const VARIANCE_ROUNDING = 1e-12;
 
 /** mean over rows of ‖r − mean of r over rows‖², both sites at once, sums in f64; exactly 0 when rows are equal. */
 export function batchVariance(

@@ -1,0 +1,341 @@
+// Which codes are kept, exactly, when the latents lie in several shards: BatchTopK over the batch, or the largest of each row.
+//
+// The rank-th largest activation of all shards is found on the bits of f32 numbers: BatchTopK adds up three histograms of 11,
+// 11 and 10 bits; rows are searched a bit at a time. Ties at the last place go to the lowest latent, then to the lowest row, so
+// that the number of shards cannot matter. Twins: selectBatchTopKReference and selectTopKReference in dictionary/select.ts.
+
+import { type Collective, gatherNumbers } from "../compute/collective.ts";
+import type { Entries, KthLargest, ScoredRows, TiledRows } from "../compute/kernels.ts";
+import { ShapeError } from "../errors.ts";
+import type { ShardMemory } from "./shard-memory.ts";
+
+/** How far below the last batch's smallest kept activation candidates are looked for, at first and at least. */
+const FIRST_FACTOR = 0.8;
+const LEAST_FACTOR = 0.5;
+
+/**
+ * The factor by which the next bound lies below this batch's smallest kept activation, from how well the last one did. The same in
+ * every shard, and of no influence on what is selected.
+ */
+export function nextBoundFactor(factor: number = FIRST_FACTOR, candidates = 1.5): number {
+  if (candidates < 1.1) return Math.max(LEAST_FACTOR, factor ** 1.5);
+  return candidates > 2 ? Math.sqrt(factor) : factor;
+}
+
+const SMALLEST_F32 = 2 ** -149;
+
+/** The tiles of a shard's pre-activations. */
+export function tilesOf({ pre, weight, nRows, nLatents, tileLatents }: TiledRows): (ScoredRows & {
+  firstLatent: number;
+})[] {
+  return Array.from({ length: Math.ceil(nLatents / tileLatents) }, (_, tile) => {
+    const firstLatent = tile * tileLatents;
+    const inTile = Math.min(tileLatents, nLatents - firstLatent);
+    return {
+      firstLatent,
+      pre: pre.subarray(nRows * firstLatent, nRows * (firstLatent + inTile)),
+      weight: weight.subarray(firstLatent, firstLatent + inTile),
+      nRows,
+      nLatents: inTile,
+    };
+  });
+}
+
+export interface Selected {
+  /** Entries of this shard. */
+  count: number;
+  /** The smallest activation kept by any shard; 0 when nothing was kept. */
+  smallest: number;
+  /** Candidates found per entry wanted, over all shards; Infinity: too many for the lists. */
+  candidates: number;
+}
+
+export interface BatchTopKOptions {
+  memory: ShardMemory;
+  tiles: TiledRows;
+  collective: Collective;
+  /** How many to keep over all rows and shards. */
+  rank: number;
+  /** Candidates already collected from every tile, all activations ≥ bound; bound 0: none were. */
+  bound: number;
+  found: number;
+}
+
+/** Leaves this shard's entries in memory.kept.entries. Exact whatever the bound was: a bad one only costs two passes more. */
+export async function selectBatchTopK(options: BatchTopKOptions): Promise<Selected> {
+  const { memory, tiles, collective, rank, bound, found } = options;
+  const { kernels } = memory;
+  const { entries } = memory.kept;
+  let { total, isOverfull } = await totalFound(collective, found, entries);
+  const candidates = isOverfull ? Number.POSITIVE_INFINITY : total / rank;
+  const isEnough = bound > 0 && total >= rank && !isOverfull;
+
+  let cut: KthLargest;
+  let count = found;
+  if (isEnough) {
+    cut = await kthLargestOverShards({ ...options, sources: [{ values: entries.activation, count }] });
+    count = kernels.filterEntries(entries, count, cut.value);
+  } else {
+    // The first 11 bits of the rank-th largest are a bound that is low enough, and mostly high enough to fit.
+    const first = await findDigit({ ...options, sources: tilesOf(tiles) }, FIRST_ROUND, rank);
+    count = collectAll(
+      memory,
+      tiles,
+      first === undefined ? SMALLEST_F32 : floatOfBits(first.bin << FIRST_ROUND.shift),
+    );
+    if (first === undefined)
+      return { count, smallest: await smallestOver(collective, entries, count), candidates };
+    ({ total, isOverfull } = await totalFound(collective, count, entries));
+    const sources = isOverfull ? tilesOf(tiles) : [{ values: entries.activation, count }];
+    cut = await kthLargestOverShards({ ...options, sources });
+    count = isOverfull
+      ? collectAll(memory, tiles, cut.value)
+      : kernels.filterEntries(entries, count, cut.value);
+  }
+  return {
+    count: await shareTies({ memory, tiles, collective, cut, count }),
+    smallest: cut.value,
+    candidates,
+  };
+}
+
+async function totalFound(
+  collective: Collective,
+  found: number,
+  { capacity }: Entries,
+): Promise<{ total: number; isOverfull: boolean }> {
+  const totals = Float64Array.of(found, found > capacity ? 1 : 0);
+  await collective.allReduce(totals);
+  return { total: totals[0], isOverfull: totals[1] > 0 };
+}
+
+/** Smallest activation of all shards' entries, 0 when there is none. */
+export async function smallestOver(
+  collective: Collective,
+  { activation }: Entries,
+  count: number,
+): Promise<number> {
+  let own = Number.POSITIVE_INFINITY;
+  for (let entry = 0; entry < count; entry += 1) own = Math.min(own, activation[entry]);
+  // An infinity would spoil the others' sums.
+  const all = await gatherNumbers(collective, count === 0 ? -1 : own);
+  const found = all.filter((value) => value >= 0);
+  return found.length === 0 ? 0 : Math.min(...found);
+}
+
+/** Entries of all tiles with activation ≥ bound; the count may exceed the capacity. */
+function collectAll(memory: ShardMemory, tiles: TiledRows, bound: number): number {
+  const { kernels, kept } = memory;
+  let count = 0;
+  for (const { firstLatent, ...tile } of tilesOf(tiles)) {
+    count = kernels.collectEntries(tile, { firstLatent, bound, entries: kept.entries, count });
+  }
+  return count;
+}
+
+type Source = ScoredRows | { values: Float32Array; count: number };
+
+interface DigitOptions {
+  memory: ShardMemory;
+  collective: Collective;
+  sources: Source[];
+}
+
+const FIRST_ROUND = { shift: 21, bins: 2048 };
+const ROUNDS = [FIRST_ROUND, { shift: 10, bins: 2048 }, { shift: 0, bins: 1024 }];
+
+/** The bin of the `left`-th largest among the activations with these leading bits, and what is left in it; undefined: fewer. */
+async function findDigit(
+  { memory: { kernels, histogram }, collective, sources }: DigitOptions,
+  round: { shift: number; bins: number; prefix?: number; prefixMask?: number },
+  rank: number,
+): Promise<{ bin: number; left: number } | undefined> {
+  const { shift, bins, prefix = 0, prefixMask = 0 } = round;
+  histogram.fill(0);
+  for (const source of sources) kernels.countDigits(source, { prefix, prefixMask, shift, bins }, histogram);
+  const counts = Float64Array.from(histogram);
+  await collective.allReduce(counts);
+  let left = rank;
+  for (let bin = bins - 1; bin >= 0; bin -= 1) {
+    if (counts[bin] >= left) return { bin, left };
+    left -= counts[bin];
+  }
+  return undefined;
+}
+
+/** There must be at least `rank` positive activations. */
+async function kthLargestOverShards(options: DigitOptions & { rank: number }): Promise<KthLargest> {
+  let prefix = 0;
+  let prefixMask = 0;
+  let left = options.rank;
+  for (const { shift, bins } of ROUNDS) {
+    const found = await findDigit(options, { shift, bins, prefix, prefixMask }, left);
+    if (found === undefined) throw new ShapeError(`selection: expected ${options.rank} positive activations`);
+    left = found.left;
+    prefix = (prefix | (found.bin << shift)) >>> 0;
+    prefixMask = (prefixMask | ((bins - 1) << shift)) >>> 0;
+  }
+  return { value: floatOfBits(prefix), ties: left };
+}
+
+const converter = new DataView(new ArrayBuffer(4));
+function floatOfBits(bits: number): number {
+  converter.setUint32(0, bits);
+  return converter.getFloat32(0);
+}
+function bitsOfFloat(value: number): number {
+  converter.setFloat32(0, value);
+  return converter.getUint32(0);
+}
+
+/** Of entries ≥ cut.value keeps all above it and cut.ties of those at it, the lowest latents' over all shards. */
+async function shareTies({
+  memory,
+  tiles,
+  collective,
+  cut,
+  count,
+}: {
+  memory: ShardMemory;
+  tiles: TiledRows;
+  collective: Collective;
+  cut: KthLargest;
+  count: number;
+}): Promise<number> {
+  const { kernels, kept } = memory;
+  const { entries } = kept;
+  const isOverfull = count > entries.capacity;
+  const above = floatOfBits(bitsOfFloat(cut.value) + 1);
+  const tied: number[] = [];
+  if (!isOverfull) {
+    for (let entry = 0; entry < count; entry += 1) {
+      if (entries.activation[entry] === cut.value) tied.push(entry);
+    }
+  }
+  // More ties than fit: all that is above fits, ties are then taken from the tiles in order.
+  const nAbove = isOverfull ? collectAll(memory, tiles, above) : count - tied.length;
+  const nTied = await gatherNumbers(collective, count - nAbove);
+  const before = nTied.subarray(0, collective.rank).reduce((a, b) => a + b, 0);
+  const allowance = Math.max(0, Math.min(cut.ties - before, count - nAbove));
+  if (isOverfull) return appendTies({ entries, tiles, value: cut.value, allowance, count: nAbove });
+  if (allowance === tied.length) return count;
+  tied.sort((a, b) => entries.latent[a] - entries.latent[b] || entries.row[a] - entries.row[b]);
+  for (const entry of tied.slice(allowance)) entries.activation[entry] = 0;
+  return kernels.filterEntries(entries, count, cut.value);
+}
+
+/** Slow and rare: batches of many equal rows. */
+function appendTies({
+  entries,
+  tiles,
+  value,
+  allowance,
+  count,
+}: {
+  entries: Entries;
+  tiles: TiledRows;
+  value: number;
+  allowance: number;
+  count: number;
+}): number {
+  let at = count;
+  for (const { firstLatent, pre, weight, nRows, nLatents } of tilesOf(tiles)) {
+    for (let j = 0; j < nLatents; j += 1) {
+      for (let row = 0; row < nRows; row += 1) {
+        if (at === count + allowance) return at;
+        const code = pre[row * nLatents + j];
+        if (!(code > 0) || Math.fround(code * weight[j]) !== value) continue;
+        entries.row[at] = row;
+        entries.latent[at] = firstLatent + j;
+        entries.code[at] = code;
+        entries.activation[at] = value;
+        at += 1;
+      }
+    }
+  }
+  return at;
+}
+
+export interface TopOfRowsOptions {
+  memory: ShardMemory;
+  tiles: TiledRows;
+  collective: Collective;
+  entries: Entries;
+  /** The first nList of memory.latentList take part. */
+  nList: number;
+  /** How many to keep of each row over all shards. */
+  most: number;
+}
+
+/** Leaves this shard's share of each row's `most` largest activations in `entries`, in row order. Returns their number. */
+export async function selectTopOfRows(options: TopOfRowsOptions): Promise<number> {
+  const { memory, tiles, collective, entries, nList, most } = options;
+  const { kernels, latentList: list, score, place } = memory;
+  const rowStart = kernelRowStart(options);
+  let count = 0;
+  for (let row = 0; row < tiles.nRows; row += 1) {
+    rowStart[row] = count;
+    count = kernels.topOfRow(tiles, { row, list, nList, most, score, place, entries, count });
+  }
+  rowStart[tiles.nRows] = count;
+  const total = await gatherNumbers(collective, nList);
+  if (total.reduce((a, b) => a + b, 0) <= most || collective.size === 1) return count;
+  return cutRowsOverShards(options, rowStart);
+}
+
+/** Group borders are rebuilt from the final entries later, so theirs is free to be used here. */
+function kernelRowStart({ memory, entries }: TopOfRowsOptions): Uint32Array {
+  return entries === memory.auxiliary.entries ? memory.auxiliary.byRow.start : memory.kept.byRow.start;
+}
+
+async function cutRowsOverShards(options: TopOfRowsOptions, rowStart: Uint32Array): Promise<number> {
+  const { memory, collective, entries, most } = options;
+  const { nRows } = options.tiles;
+  const { kernels } = memory;
+  const bound = memory.rowBound.subarray(0, nRows);
+  const bits = new Uint32Array(bound.buffer, bound.byteOffset, nRows);
+  /** Over all shards, how many entries of each row are ≥ bound. */
+  const countAll = async (own?: Float32Array): Promise<Float32Array> => {
+    const out = memory.rowCount.subarray(0, nRows);
+    kernels.countAtLeast(rowStart, { activation: entries.activation, nRows, bound, out });
+    own?.set(out);
+    const counts = out.slice();
+    await collective.allReduce(counts);
+    return counts;
+  };
+
+  bits.fill(0);
+  for (let bit = 30; bit >= 0; bit -= 1) {
+    for (let row = 0; row < nRows; row += 1) bits[row] |= 1 << bit;
+    const counts = await countAll();
+    for (let row = 0; row < nRows; row += 1) if (counts[row] < most) bits[row] &= ~(1 << bit);
+  }
+  // Now bound is each row's `most`-th largest activation; 0 where there are fewer.
+  const ownAtLeast = new Float32Array(nRows);
+  await countAll(ownAtLeast);
+  const limits = bound.slice();
+  for (let row = 0; row < nRows; row += 1) bits[row] += 1;
+  const ownAbove = new Float32Array(nRows);
+  const above = await countAll(ownAbove);
+  const tied = new Float32Array(collective.size * nRows);
+  for (let row = 0; row < nRows; row += 1)
+    tied[collective.rank * nRows + row] = ownAtLeast[row] - ownAbove[row];
+  await collective.allReduce(tied);
+
+  let kept = 0;
+  for (let row = 0; row < nRows; row += 1) {
+    let before = 0;
+    for (let rank = 0; rank < collective.rank; rank += 1) before += tied[rank * nRows + row];
+    let ties = limits[row] === 0 ? Number.POSITIVE_INFINITY : most - above[row] - before;
+    for (let entry = rowStart[row]; entry < rowStart[row + 1]; entry += 1) {
+      const v = entries.activation[entry];
+      if (v < limits[row]) continue;
+      if (v === limits[row] && ties-- <= 0) continue;
+      for (const array of [entries.row, entries.latent, entries.code, entries.activation]) {
+        array[kept] = array[entry];
+      }
+      kept += 1;
+    }
+  }
+  return kept;
+}
