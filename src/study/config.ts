@@ -4,24 +4,15 @@ import { readFile } from "node:fs/promises";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { parseDocument, stringify } from "yaml";
 import { z } from "zod";
-import { CODE_NORMALISATIONS } from "../dictionary/dictionary.ts";
 import { ConfigError, FormatError } from "../errors.ts";
 import { writeFileAtomic } from "../formats/atomic.ts";
 import { EXECUTION_DEVICES } from "../lm/device.ts";
+import { checkTrainConfig } from "../training/config-check.ts";
+import { DictionarySchema, trainConfigOf } from "./dictionary-config.ts";
 
 const LayerSchema = z.union([
   z.int().min(0),
   z.strictObject({ base: z.int().min(0), finetuned: z.int().min(0) }),
-]);
-
-const SparsitySchema = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("batchTopK") }),
-  z.strictObject({ kind: z.literal("topK") }),
-  z.strictObject({
-    kind: z.literal("reluL1"),
-    penalty: z.number().positive(),
-    penaltyWarmupFraction: z.number().min(0).max(1).optional(),
-  }),
 ]);
 
 const StudySchema = z.strictObject({
@@ -52,25 +43,7 @@ const StudySchema = z.strictObject({
       skipFirst: z.int().min(0).max(65_535).default(0),
     })
     .prefault({}),
-  dictionary: z
-    .strictObject({
-      name: z
-        .string()
-        .regex(/^[\w.-]+$/)
-        .default("main"),
-      nLatents: z.int().min(1).default(2048),
-      k: z.int().min(1).default(16),
-      steps: z.int().min(1).default(1200),
-      batchRows: z.int().min(1).default(1024),
-      learningRate: z.number().positive().optional(),
-      initNorm: z.number().positive().optional(),
-      /** Absent: batchTopK. What is not batchTopK needs engine: reference. */
-      sparsity: SparsitySchema.optional(),
-      codeNormalisation: z.enum(CODE_NORMALISATIONS).optional(),
-      reconstruction: z.enum(["norm", "squared"]).optional(),
-      engine: z.enum(["fast", "reference"]).optional(),
-    })
-    .prefault({}),
+  dictionary: DictionarySchema.prefault({}),
   report: z.strictObject({ examplesPerLatent: z.int().min(1).max(100).default(12) }).prefault({}),
 });
 
@@ -80,10 +53,26 @@ export type StudyConfigInput = z.input<typeof StudySchema>;
 /** Fills defaults and checks. `place` names the source in errors. Throws ConfigError with the path of the first fault. */
 export function parseStudyConfig(value: unknown, place: string): StudyConfig {
   const result = StudySchema.safeParse(value);
-  if (result.success) return result.data;
+  if (result.success) {
+    checkDictionary(result.data, place);
+    return result.data;
+  }
   const issue = result.error.issues[0];
   const path = issue.path.length > 0 ? issue.path.join(".") : "(top level)";
   throw new ConfigError(`${place}: ${path}: ${issue.message}`, { hint: "see docs/formats.md, study.yaml" });
+}
+
+/** What the schema cannot say, before the first model is opened and not after the harvest. */
+function checkDictionary({ dictionary, seed, threads }: StudyConfig, place: string): void {
+  try {
+    checkTrainConfig(trainConfigOf(dictionary, { seed, threads }));
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    throw new ConfigError(`${place}: ${error.message}`, {
+      hint: "see docs/formats.md, study.yaml",
+      cause: error,
+    });
+  }
 }
 
 /** Reads study.yaml. Paths in it become absolute, seen from the file. Throws ConfigError or FormatError. */
@@ -105,11 +94,15 @@ export async function readStudyConfig(path: string): Promise<StudyConfig> {
   }
   const config = parseStudyConfig(document.toJS(), path);
   const seenFrom = (file: string): string => (isAbsolute(file) ? file : resolve(dirname(path), file));
+  const { warmStart } = config.dictionary;
   return {
     ...config,
     base: seenFrom(config.base),
     finetuned: seenFrom(config.finetuned),
     data: seenFrom(config.data),
+    ...(warmStart !== undefined && {
+      dictionary: { ...config.dictionary, warmStart: seenFrom(warmStart) },
+    }),
   };
 }
 

@@ -19,11 +19,10 @@ import { renderReport } from "../report/report.ts";
 import { openStore } from "../store/store.ts";
 import { readDocuments } from "../text/read-documents.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
-import { DEFAULT_TRAIN_CONFIG, type TrainConfig } from "../training/config.ts";
 import { train } from "../training/train.ts";
 import { scoreTruth, writeTruth } from "../truth/truth.ts";
-import type { StudyConfig } from "./config.ts";
-import { writeStudyConfig } from "./config.ts";
+import { type StudyConfig, writeStudyConfig } from "./config.ts";
+import { outcomeOf, trainConfigOf } from "./dictionary-config.ts";
 import { isDone, type Journal, openJournal, type StageName, secondsSpent, stageKey } from "./journal.ts";
 import { resolveLock, type StudyLock, writeLock } from "./lock.ts";
 
@@ -130,14 +129,7 @@ function stageSteps(
   const tables = (name: string): string => join(paths.dictionary, "tables", name);
 
   const { threads } = config;
-  const { name: _dictionaryName, ...dictionaryConfig } = config.dictionary;
-  const trainConfig: TrainConfig = {
-    ...DEFAULT_TRAIN_CONFIG,
-    ...dropUndefined(dictionaryConfig),
-    kStart: config.dictionary.k,
-    seed: config.seed,
-    threads,
-  };
+  const trainConfig = trainConfigOf(config.dictionary, config);
   const harvestKey = stageKey(
     "harvest",
     lock.base.hash,
@@ -146,7 +138,7 @@ function stageSteps(
     lock.layer,
     config.store,
   );
-  const trainKey = stageKey("train", harvestKey, paths.dictionary, { ...trainConfig, threads: undefined });
+  const trainKey = stageKey("train", harvestKey, paths.dictionary, outcomeOf(trainConfig));
   const measureKey = stageKey("measure", trainKey, config.report);
   const lensKey = stageKey("lens", trainKey);
   const truthKey = stageKey("truth", measureKey);
@@ -288,10 +280,6 @@ async function unembeddingOf(
   } finally {
     await checkpoint.close();
   }
-}
-
-function dropUndefined<T extends object>(object: T): Partial<T> {
-  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as Partial<T>;
 }
 
 function noSeconds(): Record<StageName, number> {

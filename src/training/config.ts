@@ -1,12 +1,11 @@
 // What a training run is told, and the constants that follow from it and from the run's length.
 //
 // The equations are the paper's; warm-up, dead-latent age and the threshold's memory are shares of the run, because runs
-// here are 10^3 steps where the paper's are 10^5. Everything resolved is stored in training.json. `paper` constants as a
-// preset belong beside DEFAULT_TRAIN_CONFIG.
+// here are 10^3 steps where the paper's are 10^5. Each share has an absolute twin that replaces it, so that the paper's
+// constants can be said exactly: presets.ts. Everything resolved is stored in training.json. Checks: config-check.ts.
 
 import { createHash } from "node:crypto";
-import { CODE_NORMALISATIONS, type CodeNormalisation } from "../dictionary/dictionary.ts";
-import { ConfigError } from "../errors.ts";
+import type { CodeNormalisation } from "../dictionary/dictionary.ts";
 import { canonicalJson } from "../formats/canonical-json.ts";
 import type { Reconstruction } from "./loss.ts";
 import type { Sparsity } from "./sparsity.ts";
@@ -34,10 +33,16 @@ export interface TrainConfig {
   initNorm: number;
   /** Root of the mean squared norm of a site's normalised activations. */
   targetRms: number;
+  /** false: train on raw activations, as the paper did; targetRms is not looked at. Undefined: true. */
+  normalise?: boolean;
   /** Share of the steps over which the learning rate rises from 0. */
   warmupFraction: number;
+  /** The same in steps. */
+  warmupSteps?: number;
   /** Share of the steps over which it falls to 0 at the end. */
   decayFraction: number;
+  /** The same in steps; 0: none. */
+  decaySteps?: number;
   /** Gradients of a larger global L2 norm are scaled down to it. */
   maxGradientNorm: number;
   /** Weight α of the auxiliary loss. */
@@ -46,13 +51,21 @@ export interface TrainConfig {
   auxLatents?: number;
   /** Share of the run's rows after which a silent latent is dead. */
   deadAfterFraction: number;
+  /** The same in rows. */
+  deadAfterRows?: number;
   /** Share of the steps that the running mean of the threshold remembers. */
   thresholdMemoryFraction: number;
+  /** Weight of the old mean in the new one, from 0 to below 1: the same as a number. */
+  thresholdBeta?: number;
+  /** First step, counted from 0, whose batch moves that mean; until then nothing is known of θ. Undefined: 0. */
+  thresholdStartStep?: number;
   /** Rows whose norm at any site exceeds this multiple of the median are left out, as BOS rows are. */
   outlierFactor: number;
   /** Held-out rows on which θ is set at the end. */
   calibrationRows: number;
   seed: number;
+  /** Seed of the order of rows alone, so that runs of several seeds can share their batches; undefined: seed. */
+  dataSeed?: number;
   /** Threads of what follows training (calibration) and of a single shard's dense product; does not change any result. */
   threads?: number;
   /**
@@ -60,7 +73,7 @@ export interface TrainConfig {
    * a core, or the number of the checkpoint that is gone on from.
    */
   shards?: number;
-  /** Held-out figures in threshold mode every so many steps, as val lines of metrics.jsonl; undefined: at the end alone. */
+  /** Held-out figures in threshold mode every so many steps, as lines of metrics.jsonl; undefined: in training.json, at the end. */
   validateEverySteps?: number;
   /** What is done about a step whose loss or gradient is not finite; undefined: stop. */
   nonFinite?: NonFinitePolicy;
@@ -111,6 +124,8 @@ export interface TrainConstants {
   deadAfterRows: number;
   /** threshold_beta */
   thresholdBeta: number;
+  /** threshold_start_step + 1: the reference compares with >. */
+  thresholdStartStep: number;
   /** top_k_aux */
   auxLatents: number;
   /** Largest k of the run. */
@@ -121,7 +136,7 @@ export interface TrainConstants {
   penaltyWarmupSteps?: number;
 }
 
-/** width, nSites: of the store. The config must have passed checkTrainConfig. */
+/** Absolute values before shares. width, nSites: of the store. The config must have passed checkTrainConfig. */
 export function resolveConstants(
   config: TrainConfig,
   { width, nSites }: { width: number; nSites: number },
@@ -132,104 +147,32 @@ export function resolveConstants(
       ? { auxAlpha: 0, penaltyWarmupSteps: Math.round((sparsity.penaltyWarmupFraction ?? 0) * steps) }
       : {};
   return {
-    warmupSteps: Math.round(config.warmupFraction * steps),
-    decayStartStep: steps - Math.round(config.decayFraction * steps),
-    deadAfterRows: Math.max(1, Math.round(config.deadAfterFraction * steps * config.batchRows)),
-    thresholdBeta: 1 - 1 / Math.max(1, config.thresholdMemoryFraction * steps),
+    warmupSteps: config.warmupSteps ?? Math.round(config.warmupFraction * steps),
+    decayStartStep: steps - (config.decaySteps ?? Math.round(config.decayFraction * steps)),
+    deadAfterRows:
+      config.deadAfterRows ?? Math.max(1, Math.round(config.deadAfterFraction * steps * config.batchRows)),
+    thresholdBeta: config.thresholdBeta ?? 1 - 1 / Math.max(1, config.thresholdMemoryFraction * steps),
+    thresholdStartStep: config.thresholdStartStep ?? 0,
     auxLatents: config.auxLatents ?? Math.max(1, Math.floor(width / nSites / 2)),
     largestK: config.kAnnealingSteps > 0 ? Math.max(config.k, config.kStart ?? config.k) : config.k,
     ...ofPenalty,
   };
 }
 
-/** Throws ConfigError that names the field. */
-export function checkTrainConfig(config: TrainConfig): void {
-  const refuse = (field: keyof TrainConfig, expected: string): never => {
-    throw new ConfigError(`dictionary.${field}: expected ${expected}, got ${config[field]}`, {
-      hint: "change it in study.yaml or on the command line",
-    });
-  };
-  const counts = [
-    "nLatents",
-    "steps",
-    "batchRows",
-    "checkpointEverySteps",
-    "logEverySteps",
-    "calibrationRows",
-  ] as const;
-  for (const field of counts) {
-    if (!Number.isSafeInteger(config[field]) || config[field] < 1)
-      refuse(field, "a whole number of at least 1");
-  }
-  if (!Number.isSafeInteger(config.seed) || config.seed < 0) refuse("seed", "a whole number of at least 0");
-  if (!Number.isSafeInteger(config.kAnnealingSteps) || config.kAnnealingSteps < 0) {
-    refuse("kAnnealingSteps", "a whole number of at least 0");
-  }
-  if (config.kAnnealingSteps > 0 && config.kAnnealingSteps >= config.steps) {
-    refuse("kAnnealingSteps", `less than steps (${config.steps}), or k is never reached`);
-  }
-  checkVariant(config);
-  if (
-    config.auxLatents !== undefined &&
-    !(Number.isSafeInteger(config.auxLatents) && config.auxLatents > 0)
-  ) {
-    refuse("auxLatents", "a whole number of at least 1");
-  }
-  for (const field of ["learningRate", "initNorm", "targetRms", "maxGradientNorm"] as const) {
-    if (!(config[field] > 0 && Number.isFinite(config[field]))) refuse(field, "a number above 0");
-  }
-  if (!(config.outlierFactor > 1)) refuse("outlierFactor", "a number above 1");
-  if (!(config.auxAlpha >= 0 && Number.isFinite(config.auxAlpha)))
-    refuse("auxAlpha", "a number of at least 0");
-  for (const field of [
-    "warmupFraction",
-    "decayFraction",
-    "deadAfterFraction",
-    "thresholdMemoryFraction",
-  ] as const) {
-    if (!(config[field] >= 0 && config[field] <= 1)) refuse(field, "a share from 0 to 1");
-  }
-  if (config.warmupFraction + config.decayFraction > 1)
-    refuse("decayFraction", "at most 1 together with warmupFraction");
-  for (const field of ["k", "kStart"] as const) {
-    const k = config[field] ?? config.k;
-    if (!(Number.isSafeInteger(k) && k >= 1 && k <= config.nLatents)) {
-      refuse(field, `a whole number from 1 to nLatents (${config.nLatents})`);
-    }
-  }
-}
-
-/** Sparsity, normalisation, reconstruction and engine, which come from a file as any text. */
-function checkVariant({ sparsity, codeNormalisation, reconstruction, engine }: TrainConfig): void {
-  const oneOf = (field: string, got: unknown, allowed: readonly string[]): void => {
-    if (got === undefined || allowed.includes(got as string)) return;
-    throw new ConfigError(`dictionary.${field}: expected ${allowed.join(", ")}, got ${JSON.stringify(got)}`);
-  };
-  oneOf("codeNormalisation", codeNormalisation, CODE_NORMALISATIONS);
-  oneOf("reconstruction", reconstruction, ["norm", "squared"]);
-  oneOf("engine", engine, ["fast", "reference"]);
-  if (sparsity === undefined) return;
-  oneOf("sparsity.kind", sparsity?.kind ?? null, ["batchTopK", "topK", "reluL1"]);
-  if (sparsity.kind !== "reluL1") return;
-  const { penalty, penaltyWarmupFraction: share = 0 } = sparsity;
-  if (!(penalty >= 0 && Number.isFinite(penalty))) {
-    throw new ConfigError(`dictionary.sparsity.penalty: expected a number of at least 0, got ${penalty}`);
-  }
-  if (!(share >= 0 && share <= 1)) {
-    throw new ConfigError(
-      `dictionary.sparsity.penaltyWarmupFraction: expected a share from 0 to 1, got ${share}`,
-    );
-  }
-}
-
-/** SHA-256 hex of everything that decides the result; threads and the intervals of saving and logging do not. */
+/**
+ * SHA-256 hex of everything that decides the result. Threads, shards and the intervals of saving and logging do not, nor does
+ * the policy for steps that are not finite: what it decided stands in the checkpoint, so a run that stopped may go on with another.
+ */
 export function configHash({
   threads: _t,
   shards: _s,
   validateEverySteps: _v,
   checkpointEverySteps: _c,
   logEverySteps: _l,
+  nonFinite: _n,
+  engine,
   ...rest
 }: TrainConfig): string {
-  return createHash("sha256").update(canonicalJson(rest)).digest("hex");
+  const decides = engine === undefined || engine === "fast" ? rest : { ...rest, engine };
+  return createHash("sha256").update(canonicalJson(decides)).digest("hex");
 }

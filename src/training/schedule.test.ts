@@ -1,12 +1,7 @@
 import { expect, test } from "vitest";
 import { ConfigError } from "../errors.ts";
-import {
-  checkTrainConfig,
-  configHash,
-  DEFAULT_TRAIN_CONFIG,
-  resolveConstants,
-  type TrainConfig,
-} from "./config.ts";
+import { configHash, DEFAULT_TRAIN_CONFIG, resolveConstants, type TrainConfig } from "./config.ts";
+import { checkTrainConfig } from "./config-check.ts";
 import { kAt, learningRateAt } from "./schedule.ts";
 import { nextThreshold } from "./train.ts";
 

@@ -17,7 +17,7 @@ export function learningRateAt(
 }
 
 /**
- * k of step `step`: from kStart to k over kAnnealingSteps, rounded, at least 1.
+ * k of step `step`: from kStart to k over kAnnealingSteps, rounded (a half to the even number), at least 1.
  *
  * The reference's trap: without annealing steps its trainer stays at the starting value for the whole run, and its command
  * starts at 2048 with none, so that asking for k = 100 alone trains with 2048. Here it is k from the first step on then.
@@ -27,7 +27,13 @@ export function kAt(
   { k, kStart = k, kAnnealingSteps }: Pick<TrainConfig, "k" | "kStart" | "kAnnealingSteps">,
 ): number {
   if (step >= kAnnealingSteps) return k;
-  return Math.max(1, Math.round(kStart - (kStart - k) * (step / kAnnealingSteps)));
+  return Math.max(1, roundHalfToEven(kStart - (kStart - k) * (step / kAnnealingSteps)));
+}
+
+/** As the reference's language rounds; Math.round takes halves up. */
+function roundHalfToEven(value: number): number {
+  const below = Math.floor(value);
+  return value - below === 0.5 ? below + (below % 2) : Math.round(value);
 }
 
 /** μ of step `step`: from penalty / penaltyWarmupSteps up to penalty, which it is at once without warm-up (the paper). */
