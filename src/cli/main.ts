@@ -8,6 +8,7 @@ import { addActivationsCommand } from "./activations.ts";
 import { addCompareCommand } from "./compare.ts";
 import { addDemoCommand } from "./demo.ts";
 import { addEncodeCommand } from "./encode.ts";
+import { addFoldCommand } from "./fold.ts";
 import { addRunCommand } from "./run.ts";
 import { addStageCommands } from "./stages.ts";
 import { describeError } from "./terminal.ts";
@@ -30,6 +31,7 @@ export function createProgram(): Command {
   addStageCommands(program);
   addActivationsCommand(program);
   addEncodeCommand(program);
+  addFoldCommand(program);
   addVerifyCommand(program);
   for (const command of program.commands)
     command.exitOverride().showHelpAfterError(`(run \`tunediff ${command.name()} --help\`)`);

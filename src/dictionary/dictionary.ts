@@ -40,8 +40,13 @@ export interface Dictionary {
   codeNormalisation?: CodeNormalisation;
   /** How codes are kept at inference: those above θ (undefined: this) or, of every row, the k of largest activation. */
   selection?: "threshold" | "topK";
-  /** θ in activation units (code × W); a latent fires when its activation is > θ. Negative: not calibrated. */
+  /** θ in activation units (code × W); a latent fires when its activation is > θ. Negative: not calibrated. NaN: see below. */
   inferenceThreshold: number;
+  /**
+   * [nLatents] f32 > 0, in units of codes: a latent fires when its code is > its own. Only of dictionaries whose normaliser was
+   * folded into them (fold-normaliser.ts): their W is no longer the one that θ was found with, so inferenceThreshold is NaN.
+   */
+  latentThresholds?: Float32Array;
   /** Undefined: trained on raw activations. */
   normaliser: Normaliser | undefined;
 }

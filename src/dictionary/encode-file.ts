@@ -48,7 +48,8 @@ export interface EncodeFileResult {
   nonZero: number;
   /** nonZero / nRows; null without rows. */
   l0: number | null;
-  inferenceThreshold: number;
+  /** null: one a latent, in a dictionary with a folded normaliser. */
+  inferenceThreshold: number | null;
   sites: { model: Site["model"]; width: number }[];
   warnings: string[];
 }
@@ -76,7 +77,8 @@ export async function encodeActivationsFile(options: EncodeFileOptions): Promise
   try {
     const nRows = requireShapes(file, dictionary);
     const encoded = await encodeRows(dictionary, file, { nRows, threads, report });
-    const { sites, nLatents, inferenceThreshold } = dictionary;
+    const { sites, nLatents, latentThresholds } = dictionary;
+    const inferenceThreshold = latentThresholds ? null : dictionary.inferenceThreshold;
     await writeSafetensors(out, encoded.tensors, {
       tunediff: JSON.stringify({ schemaVersion: 1, nLatents, inferenceThreshold }),
     });
@@ -87,7 +89,7 @@ export async function encodeActivationsFile(options: EncodeFileOptions): Promise
       l0: nRows === 0 ? null : encoded.nonZero / nRows,
       inferenceThreshold,
       sites: sites.map(({ model, width }) => ({ model, width })),
-      warnings: inferenceThreshold < 0 && dictionary.selection !== "topK" ? [NOT_CALIBRATED] : [],
+      warnings: dictionary.inferenceThreshold < 0 && dictionary.selection !== "topK" ? [NOT_CALIBRATED] : [],
     };
   } finally {
     await file.close();

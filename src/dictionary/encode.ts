@@ -2,10 +2,11 @@
 //
 // Minder et al. 2025, App. B.2: θ stands for BatchTopK's selection. Rows and θ are in the dictionary's own (normalised)
 // space. θ < 0 means "not calibrated": everything positive is kept, as the reference does. A TopK dictionary keeps the k
-// largest activations of every row instead, as it did in training. A ReLU one has θ = 0.
+// largest activations of every row instead, as it did in training. A ReLU one has θ = 0. Where a normaliser was folded in, every
+// latent's code has a threshold of its own.
 
 import { createGemm } from "../compute/gemm.ts";
-import { createKernels } from "../compute/kernels.ts";
+import { type CodeBuffers, createKernels, type ScoredRows } from "../compute/kernels.ts";
 import { ShapeError } from "../errors.ts";
 import type { Dictionary, Encoder, SparseCodes } from "./dictionary.ts";
 import { latentWeights } from "./latent-norms.ts";
@@ -13,6 +14,9 @@ import { selectTopK, selectTopKReference } from "./select.ts";
 
 /** Entries of one tile of pre-activations: bounds the memory (12 bytes each), large enough for the GEMM. */
 const TILE_ENTRIES = 4 * 2 ** 20;
+
+/** Below 1 by more than f32's rounding of 1/θ and of the product with it (2^-23). */
+const NEARLY_ONE = 1 - 1e-5;
 
 /**
  * An encoder that owns its weights' copies and buffers. The dictionary must not change while it lives.
@@ -23,12 +27,15 @@ export async function createEncoder(
   { maxRows, threads }: { maxRows: number; threads?: number },
 ): Promise<Encoder> {
   const { nLatents, width, encoderWeight, encoderBias, inferenceThreshold, selection, k } = dictionary;
+  const { latentThresholds } = dictionary;
   const tileRows = Math.max(1, Math.min(maxRows, Math.floor(TILE_ENTRIES / nLatents)));
   const capacity = tileRows * nLatents;
   const kernels = createKernels({ bytes: 4 * (3 * capacity + nLatents + tileRows) + 4096 });
   const pre = kernels.f32(capacity);
   const weight = kernels.f32(nLatents);
-  weight.set(latentWeights(dictionary));
+  weight.set(
+    latentThresholds ? latentThresholds.map((threshold) => 1 / threshold) : latentWeights(dictionary),
+  );
   const tile = {
     capacity,
     rowStart: kernels.u32(tileRows + 1),
@@ -36,6 +43,14 @@ export async function createEncoder(
     code: kernels.f32(capacity),
   };
   const gemm = await createGemm({ threads });
+  const select = (scored: ScoredRows): number => {
+    if (selection === "topK") return selectTopK(kernels, scored, { k, out: tile });
+    if (latentThresholds === undefined)
+      return kernels.keepAbove(scored, { value: inferenceThreshold, ties: 0 }, tile);
+    // First by the code's ratio to its threshold, a little below 1; then exactly.
+    kernels.keepAbove(scored, { value: NEARLY_ONE, ties: 0 }, tile);
+    return keepAboveOwn(tile, { nRows: scored.nRows, thresholds: latentThresholds });
+  };
 
   return {
     maxRows,
@@ -57,11 +72,7 @@ export async function createEncoder(
           bias: encoderBias,
           target: pre.subarray(0, rows * nLatents),
         });
-        const scored = { pre, weight, nRows: rows, nLatents };
-        const count =
-          selection === "topK"
-            ? selectTopK(kernels, scored, { k, out: tile })
-            : kernels.keepAbove(scored, { value: inferenceThreshold, ties: 0 }, tile);
+        const count = select({ pre, weight, nRows: rows, nLatents });
         for (let row = 0; row < rows; row += 1) rowStart[first + row + 1] = nonZero + tile.rowStart[row + 1];
         latentParts.push(tile.latent.slice(0, count));
         codeParts.push(tile.code.slice(0, count));
@@ -78,6 +89,26 @@ export async function createEncoder(
   };
 }
 
+/** Drops, in place, the entries listed whose code is not above the threshold [nLatents] of its latent; returns how many stay. */
+function keepAboveOwn(
+  { rowStart, latent, code }: CodeBuffers,
+  { nRows, thresholds }: { nRows: number; thresholds: Float32Array },
+): number {
+  let kept = 0;
+  let entry = 0;
+  for (let row = 0; row < nRows; row += 1) {
+    const end = rowStart[row + 1];
+    for (; entry < end; entry += 1) {
+      if (!(code[entry] > thresholds[latent[entry]])) continue;
+      latent[kept] = latent[entry];
+      code[kept] = code[entry];
+      kept += 1;
+    }
+    rowStart[row + 1] = kept;
+  }
+  return kept;
+}
+
 function concatenate<A extends Uint32Array | Float32Array>(parts: A[], Kind: new (length: number) => A): A {
   if (parts.length === 1) return parts[0];
   const whole = new Kind(parts.reduce((sum, part) => sum + part.length, 0));
@@ -91,8 +122,12 @@ function concatenate<A extends Uint32Array | Float32Array>(parts: A[], Kind: new
 
 /** The twin: loops, sums in f64, the comparison in f32 as the fast path makes it. */
 export function encodeReference(dictionary: Dictionary, x: Float32Array, nRows: number): SparseCodes {
-  const { nLatents, width, encoderWeight, encoderBias, inferenceThreshold } = dictionary;
+  const { nLatents, width, encoderWeight, encoderBias, inferenceThreshold, latentThresholds } = dictionary;
   const weight = latentWeights(dictionary);
+  const fires = (code: number, latent: number): boolean =>
+    latentThresholds === undefined
+      ? code > 0 && Math.fround(code * weight[latent]) > Math.fround(inferenceThreshold)
+      : code > latentThresholds[latent];
   const pre = new Float32Array(nLatents);
   const rowStart = new Uint32Array(nRows + 1);
   const latents: number[] = [];
@@ -106,9 +141,7 @@ export function encodeReference(dictionary: Dictionary, x: Float32Array, nRows: 
     const kept =
       dictionary.selection === "topK"
         ? selectTopKReference(pre, weight, dictionary.k)
-        : pre.map((code, latent) =>
-            code > 0 && Math.fround(code * weight[latent]) > Math.fround(inferenceThreshold) ? code : 0,
-          );
+        : pre.map((code, latent) => (fires(code, latent) ? code : 0));
     kept.forEach((code, latent) => {
       if (code === 0) return;
       latents.push(latent);

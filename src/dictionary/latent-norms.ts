@@ -27,21 +27,12 @@ export function rowNorms(
   return norms;
 }
 
-function normsBySite(dictionary: Dictionary, matrix: Float32Array): Float32Array[] {
-  const offsets = siteOffsets(dictionary.sites);
-  return dictionary.sites.map((_, site) =>
-    rowNorms(matrix, { width: dictionary.width, from: offsets[site], to: offsets[site + 1] }),
-  );
-}
-
 /** ‖d_j^site‖: one [nLatents] f32 array a site, in the space the dictionary was trained in. */
-export function decoderNorms(dictionary: Dictionary): Float32Array[] {
-  return normsBySite(dictionary, dictionary.decoderWeight);
-}
-
-/** ‖e_j^site‖: one [nLatents] f32 array a site. */
-export function encoderNorms(dictionary: Dictionary): Float32Array[] {
-  return normsBySite(dictionary, dictionary.encoderWeight);
+export function decoderNorms({ sites, width, decoderWeight }: Dictionary): Float32Array[] {
+  const offsets = siteOffsets(sites);
+  return sites.map((_, site) =>
+    rowNorms(decoderWeight, { width, from: offsets[site], to: offsets[site + 1] }),
+  );
 }
 
 /** W [nLatents] f32 of the dictionary's code normalisation. */

@@ -85,24 +85,35 @@ interface NormalisedSpace {
   normaliser: Normaliser | undefined;
 }
 
-/** x [nRows, width] f32, raw units, becomes normalised, in place; returns x. Nothing happens without a normaliser. */
-export function normaliseInPlace(
-  x: Float32Array,
-  nRows: number,
-  { sites, normaliser }: NormalisedSpace,
-): Float32Array {
-  if (normaliser === undefined) return x;
-  const { mean, scale } = normaliser;
+/** Writes row [from, from + width) of source, raw units, normalised to [to, to + width) of target; they may be the same place. */
+export type RowNormaliser = (source: Float32Array, from: number, target: Float32Array, to: number) => void;
+
+/** Copies rows as they are without a normaliser. One f64 operation after another, rounded once. */
+export function rowNormaliser({ sites, normaliser }: NormalisedSpace): RowNormaliser {
   const offsets = siteOffsets(sites);
   const width = offsets[sites.length];
-  for (let row = 0; row < nRows; row += 1) {
-    for (let site = 0; site < sites.length; site += 1) {
-      const factor = scale[site];
-      for (let i = offsets[site]; i < offsets[site + 1]; i += 1) {
-        x[row * width + i] = (x[row * width + i] - mean[i]) * factor;
-      }
-    }
+  if (normaliser === undefined) {
+    return (source, from, target, to) => {
+      if (source !== target || from !== to) target.set(source.subarray(from, from + width), to);
+    };
   }
+  const { mean } = normaliser;
+  // One factor a column: a single loop, in f64 as numbers are.
+  const scale = new Float64Array(width);
+  for (let site = 0; site < sites.length; site += 1) {
+    scale.fill(normaliser.scale[site], offsets[site], offsets[site + 1]);
+  }
+  return (source, from, target, to) => {
+    for (let i = 0; i < width; i += 1) target[to + i] = (source[from + i] - mean[i]) * scale[i];
+  };
+}
+
+/** x [nRows, width] f32, raw units, becomes normalised, in place; returns x. Nothing happens without a normaliser. */
+export function normaliseInPlace(x: Float32Array, nRows: number, space: NormalisedSpace): Float32Array {
+  if (space.normaliser === undefined) return x;
+  const width = siteOffsets(space.sites)[space.sites.length];
+  const normalise = rowNormaliser(space);
+  for (let row = 0; row < nRows; row += 1) normalise(x, row * width, x, row * width);
   return x;
 }
 

@@ -19,15 +19,17 @@ export function rowsOfSplit(store: Store, split: Split): Uint32Array {
 /** Neighbours kept together when rows are sampled, so that reading them stays cheap. */
 const CHUNK_ROWS = 64;
 
-/** At most `most` of the ascending rows, in chunks of neighbours spread evenly over all of them. */
+/** At most `most` of the ascending rows, in chunks of neighbours spread evenly over all of them; ascending, each once. */
 export function spreadSample(rows: Uint32Array, most: number): Uint32Array {
   if (rows.length <= most) return rows;
   const nChunks = Math.ceil(most / CHUNK_ROWS);
   const sample = new Uint32Array(most);
   for (let chunk = 0; chunk < nChunks; chunk += 1) {
-    const size = Math.min(CHUNK_ROWS, most - chunk * CHUNK_ROWS);
-    const from = Math.floor((chunk * (rows.length - CHUNK_ROWS)) / Math.max(1, nChunks - 1));
-    sample.set(rows.subarray(from, from + size), chunk * CHUNK_ROWS);
+    const start = chunk * CHUNK_ROWS;
+    const size = Math.min(CHUNK_ROWS, most - start);
+    // The rows that are left out lie between the chunks.
+    const leftOut = Math.floor((chunk * (rows.length - most)) / Math.max(1, nChunks - 1));
+    sample.set(rows.subarray(start + leftOut, start + leftOut + size), start);
   }
   return sample;
 }
