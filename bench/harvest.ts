@@ -22,6 +22,7 @@ import { loadTokenizer } from "../src/text/tokenizer.ts";
 import { type Peer, type PeerWay, startPeer } from "./harvest-peer.ts";
 import { SMOLLM_SHAPE, writeSmolLmShaped } from "./random-checkpoint.ts";
 import type { BenchRow } from "./run.ts";
+import { median } from "./statistics.ts";
 
 const LAYER = 15;
 const PASSES = 5;
@@ -103,10 +104,6 @@ async function ourPass(checkpoint: Checkpoint, built: BuiltRows): Promise<OurPas
     await writer.close();
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-function median(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1];
 }
 
 async function fastestWay(peer: Peer): Promise<PeerWay> {

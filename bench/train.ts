@@ -1,114 +1,144 @@
-// One training step, ours against dense autograd in PyTorch (train-peer.py), on the same batch.
+// One training step, ours against PyTorch (train-peer.py) on the same batch, and what a step is made of.
 //
-// Random data of a few thousand directions with sparse coefficients, so that selection has something to choose. Steps
-// alternate, two of each are thrown away, medians of five are reported. No feeding, no validation: the step alone.
+// Peers: reference-dense, the field's dense autograd; sparse-torch, a fused encoder and gathered decode as sparsify has them.
+// Steps alternate, two of each are thrown away, medians of five are reported with their range. Then: the parts of a step, its
+// cost against size (train-cost.ts), feeding from a store (train-feeding.ts), peak memory (train-memory.ts).
+// `npm run bench -- train` does all; TUNEDIFF_BENCH_CASES=step-512,l1-512 names cases, "cost", "feeding" and "memory" are cases too.
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
-import { createRng } from "../src/numerics/rng.ts";
-import { createEngine } from "../src/training/engine.ts";
-import { startPython } from "./python-peer.ts";
+import { type PythonPeer, startPython } from "./python-peer.ts";
 import type { BenchRow } from "./run.ts";
+import { median } from "./statistics.ts";
+import { drawBatch, openEngine, stepOnce, type TrainCase } from "./train-cases.ts";
+import { benchCost } from "./train-cost.ts";
+import { benchFeeding } from "./train-feeding.ts";
+import { benchTrainMemory } from "./train-memory.ts";
 
 const STEPS = 5;
 const WARM_STEPS = 2;
 
-interface Case {
-  name: string;
-  /** Per site; two sites. */
-  dModel: number;
-  nLatents: number;
-  k: number;
-  batch: number;
-}
-
-const CASES: Case[] = [
-  { name: "step-128", dModel: 128, nLatents: 2048, k: 16, batch: 2048 },
-  { name: "step-512", dModel: 512, nLatents: 16_384, k: 64, batch: 2048 },
-  { name: "step-2304", dModel: 2304, nLatents: 18_432, k: 100, batch: 1024 },
+const CASES: (TrainCase & { peers: ("reference-dense" | "sparse-torch")[] })[] = [
+  {
+    name: "step-128",
+    dModel: 128,
+    nLatents: 2048,
+    k: 16,
+    batch: 2048,
+    peers: ["reference-dense", "sparse-torch"],
+  },
+  {
+    name: "step-512",
+    dModel: 512,
+    nLatents: 16_384,
+    k: 64,
+    batch: 2048,
+    peers: ["reference-dense", "sparse-torch"],
+  },
+  {
+    name: "step-2304",
+    dModel: 2304,
+    nLatents: 18_432,
+    k: 100,
+    batch: 1024,
+    peers: ["reference-dense", "sparse-torch"],
+  },
+  {
+    ...{ name: "l1-512", dModel: 512, nLatents: 16_384, k: 64, batch: 2048, peers: ["reference-dense"] },
+    sparsity: { kind: "reluL1", penalty: 0.04 },
+  },
 ];
 
-/** [batch, 2·dModel] f32: each row a sum of 16 of 512 directions, and a little noise; root mean square norm about 1 a site. */
-function drawBatch({ name, dModel, batch }: Case): Float32Array {
-  const rng = createRng(1, `bench train ${name}`);
-  const width = 2 * dModel;
-  const [nDirections, nActive] = [512, 16];
-  const scale = 1 / Math.sqrt(dModel * nActive);
-  const directions = Float32Array.from({ length: nDirections * width }, (_, i) => scale * rng.normal(0, i));
-  const x = Float32Array.from({ length: batch * width }, (_, i) => 0.1 * scale * rng.normal(1, i));
-  for (let row = 0; row < batch; row += 1) {
-    for (let active = 0; active < nActive; active += 1) {
-      const direction = Math.floor(rng.uniform(2, row * nActive + active) * nDirections) * width;
-      for (let i = 0; i < width; i += 1) x[row * width + i] += directions[direction + i];
-    }
-  }
-  return x;
-}
+const range = (seconds: number[]): string =>
+  `${Math.min(...seconds).toFixed(3)}–${Math.max(...seconds).toFixed(3)} s`;
 
-function median(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1];
-}
-
-async function openOurs({ dModel, nLatents, k, batch }: Case, x: Float32Array) {
-  const width = 2 * dModel;
-  const engine = await createEngine({
-    ...{ nLatents, width, batchRows: batch, largestK: k, auxLatents: 1, auxAlpha: 0 },
-    siteOffsets: [0, dModel, width],
-    deadAfterRows: Number.MAX_SAFE_INTEGER,
-    threads: cpus().length,
-  });
-  const rng = createRng(0, "bench train init");
-  const rows = Float32Array.from(
-    { length: nLatents * width },
-    (_, i) => (0.3 * rng.normal(0, i)) / Math.sqrt(dModel),
+/** The parts of the engine's last step, as milliseconds of the slowest shard. */
+async function partsOf(engine: Awaited<ReturnType<typeof openEngine>>): Promise<Record<string, number>> {
+  const shards = await engine.times();
+  return Object.fromEntries(
+    Object.keys(shards[0]).map((part) => [
+      part,
+      Math.max(...shards.map((times) => times[part as keyof typeof times])),
+    ]),
   );
-  await engine.write("parameter", "decoderWeight", rows);
-  await engine.write("parameter", "encoderWeight", rows);
-  return {
-    async step(): Promise<number> {
-      const started = performance.now();
-      const { gradientNorm } = await engine.backward(x, k);
-      await engine.update({ learningRate: 1e-4, maxGradientNorm: 1, gradientNorm });
-      return (performance.now() - started) / 1000;
-    },
-    dispose: () => engine.dispose(),
-  };
 }
 
-async function benchCase(which: Case): Promise<BenchRow> {
+async function benchCase(which: (typeof CASES)[number]): Promise<BenchRow[]> {
+  const threads = cpus().length;
   const folder = mkdtempSync(join(tmpdir(), "tunediff-bench-"));
   const x = drawBatch(which);
   writeFileSync(join(folder, "batch.f32"), x);
-  const peer = await startPython("train-peer.py", { ...which, folder, threads: cpus().length });
-  const engine = await openOurs(which, x);
-  const ours: number[] = [];
-  const theirs: number[] = [];
+  const rows: BenchRow[] = [];
+  try {
+    for (const peerName of which.peers) {
+      const setup = { ...which, penalty: which.sparsity?.kind === "reluL1" ? which.sparsity.penalty : 0 };
+      const peer = await startPython("train-peer.py", { ...setup, mode: peerName, folder, threads });
+      rows.push(await againstPeer({ which, x, threads, peer, peerName, isFirst: rows.length === 0 }));
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  return rows;
+}
+
+async function againstPeer(options: {
+  which: TrainCase;
+  x: Float32Array;
+  threads: number;
+  peer: PythonPeer | undefined;
+  peerName: string;
+  isFirst: boolean;
+}): Promise<BenchRow> {
+  const { which, x, threads, peer, peerName, isFirst } = options;
+  const engine = await openEngine(which, threads);
+  const [ours, theirs]: [number[], number[]] = [[], []];
+  const parts: Record<string, number>[] = [];
   try {
     for (let step = 0; step < STEPS + WARM_STEPS; step += 1) {
-      const [mine, other] = [await engine.step(), Number((await peer?.ask({}))?.seconds)];
+      const mine = await stepOnce(engine, x, which);
+      const other = Number((await peer?.ask({}))?.seconds);
       if (step < WARM_STEPS) continue;
       ours.push(mine);
+      parts.push(await partsOf(engine));
       if (peer) theirs.push(other);
     }
   } finally {
     await peer?.stop();
     await engine.dispose();
-    rmSync(folder, { recursive: true, force: true });
   }
-  const range = (seconds: number[]): string =>
-    `${Math.min(...seconds).toFixed(3)}–${Math.max(...seconds).toFixed(3)} s`;
-  console.error(`${which.name}: ours ${range(ours)}${peer ? `, reference-dense ${range(theirs)}` : ""}`);
+  console.error(`${which.name}: ours ${range(ours)}${peer ? `, ${peerName} ${range(theirs)}` : ""}`);
+  if (isFirst) printParts(which.name, parts);
   const peerSeconds = peer ? median(theirs) : null;
   return {
     ...{ case: which.name, metric: "one step", ours: median(ours), peer: peerSeconds, unit: "s" },
-    peerName: peer ? `reference-dense; torch ${peer.greeting.torch}` : "not run: TUNEDIFF_PYTHON is not set",
+    peerName: peer
+      ? `${peerName}; torch ${peer.greeting.torch}`
+      : `${peerName} not run: TUNEDIFF_PYTHON is not set`,
     ratio: peerSeconds === null ? null : peerSeconds / median(ours),
   };
 }
 
+/** Shares of the median step; "dense" is the encoder's product (ReLU + L1: all products outside "gradients"). */
+function printParts(name: string, parts: Record<string, number>[]): void {
+  const medians = Object.keys(parts[0]).map((part): [string, number] => [
+    part,
+    median(parts.map((step) => step[part])),
+  ]);
+  const total = medians.reduce((sum, [, ms]) => sum + ms, 0);
+  const shown = medians.map(
+    ([part, ms]) => `${part} ${ms.toFixed(0)} ms (${((100 * ms) / total).toFixed(0)} %)`,
+  );
+  console.error(`${name}: ${shown.join(", ")}`);
+}
+
 export async function benchTrain(): Promise<BenchRow[]> {
+  const wanted = process.env.TUNEDIFF_BENCH_CASES?.split(",");
+  const isWanted = (name: string): boolean => wanted === undefined || wanted.includes(name);
   const rows: BenchRow[] = [];
-  for (const which of CASES) rows.push(await benchCase(which));
+  for (const which of CASES) if (isWanted(which.name)) rows.push(...(await benchCase(which)));
+  if (isWanted("feeding")) rows.push(...(await benchFeeding()));
+  if (isWanted("memory")) rows.push(...benchTrainMemory());
+  if (isWanted("cost")) rows.push(...(await benchCost()));
   return rows;
 }

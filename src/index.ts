@@ -4,6 +4,7 @@ export type { Dictionary, Encoder, Normaliser, SparseCodes } from "./dictionary/
 export { loadDictionary, saveDictionary } from "./dictionary/dictionary-file.ts";
 export { createEncoder } from "./dictionary/encode.ts";
 export { encodeActivationsFile } from "./dictionary/encode-file.ts";
+export { foldNormaliser } from "./dictionary/fold-normaliser.ts";
 export * from "./errors.ts";
 export { openSafetensors, writeSafetensors } from "./formats/safetensors.ts";
 export { captureActivations } from "./harvest/activations.ts";
@@ -36,7 +37,9 @@ export { runStudy } from "./study/run-study.ts";
 export { readDocuments } from "./text/read-documents.ts";
 export { loadTokenizer } from "./text/tokenizer.ts";
 export { DEFAULT_TRAIN_CONFIG, type TrainConfig } from "./training/config.ts";
+export { PRESET_NAMES, type PresetName, resolvePreset } from "./training/presets.ts";
 export type { Sparsity } from "./training/sparsity.ts";
 export { train } from "./training/train.ts";
+export { trainMany } from "./training/train-many.ts";
 export { readTruth, scoreTruth } from "./truth/truth.ts";
 export type { TruthScore } from "./truth/truth-contract.ts";

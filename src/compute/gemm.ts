@@ -4,7 +4,7 @@
 // Weights are graph inputs, not initializers, because they change every step. A GPU provider would stand behind this same
 // function. gemm-reference.ts is the readable twin.
 
-import { InferenceSession, Tensor } from "onnxruntime-node";
+import { env, InferenceSession, Tensor } from "onnxruntime-node";
 import { ShapeError } from "../errors.ts";
 import { encodeOnnxModel } from "../formats/onnx.ts";
 
@@ -34,6 +34,11 @@ export interface Gemm {
   /** x [n, k] · wᵀ, w [m, k]: multiply with b transposed. */
   multiplyTransposed(x: Float32Array, w: Float32Array, options: GemmOptions): Promise<Float32Array>;
   dispose(): Promise<void>;
+}
+
+/** What computes dense products: another version or processor may round otherwise. */
+export function gemmBackend(): string {
+  return `onnxruntime-node ${env.versions.node} on ${process.arch} CPU`;
 }
 
 function gemmModel(transposed: Transposed, withBias: boolean): Uint8Array {

@@ -1,7 +1,7 @@
 // The collective of worker threads: shared memory and Atomics.wait, twin of localCollectives.
 //
 // An all-reduce: each thread puts its values into its slot, all wait, each adds up its own stretch over the slots in order of
-// rank, all wait, each takes the result. A thread waits blocked, which a worker may and the main thread should not.
+// rank, all wait, each takes the result (which is no slot: a fast thread may already fill its own for the next). A thread waits blocked, which a worker may and the main thread should not.
 // When a holder fails, abort() lets the others out with an error instead of waiting for ever.
 
 import { ShapeError, StorageError } from "../errors.ts";
@@ -14,7 +14,7 @@ export interface SharedCollective {
   slotBytes: number;
   /** [arrived, generation, aborted] i32. */
   state: SharedArrayBuffer;
-  /** size slots and the result, slotBytes each. */
+  /** size slots and the result, slotBytes each; free for other use while no operation runs. */
   slots: SharedArrayBuffer;
 }
 

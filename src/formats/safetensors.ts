@@ -8,7 +8,7 @@ import { dirname } from "node:path";
 import { FormatError, ShapeError } from "../errors.ts";
 import { bf16ToF32, f16ToF32 } from "../numerics/dtypes.ts";
 import { type StreamedPart, writeFileAtomic } from "./atomic.ts";
-import { disk, errorCode, type FileHandle, readFully } from "./disk.ts";
+import { disk, ensureFolder, errorCode, type FileHandle, readFully } from "./disk.ts";
 import { recogniseForeignFile } from "./file-kind.ts";
 import {
   elementCount,
@@ -39,6 +39,8 @@ export interface SafetensorsFile {
    * Throws ShapeError for a scalar, a range outside [0, n] or a target of another length.
    */
   readRows(name: string, rowStart: number, rowEnd: number, target?: Float32Array): Promise<Float32Array>;
+  /** The stored bytes of rows [rowStart, rowEnd) of the first axis, whatever their dtype; `target` must have their length. */
+  readRowBytes(name: string, rowStart: number, rowEnd: number, target: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -166,6 +168,17 @@ function openedFile({ path, handle, dataStart, metadata, tensors, warnings }: Op
       convert(bytes, part);
     }
   };
+  const rowsOf = (info: TensorInfo, rowStart: number, rowEnd: number) => {
+    const [nRows, ...rest] = info.shape;
+    const place = `${path}: tensor ${JSON.stringify(info.name)}`;
+    if (nRows === undefined || !(0 <= rowStart && rowStart <= rowEnd && rowEnd <= nRows)) {
+      throw new ShapeError(
+        `${place}: expected rows within shape [${info.shape}], got [${rowStart}, ${rowEnd})`,
+      );
+    }
+    const rowElements = elementCount(rest) ?? 0;
+    return { place, rowElements, nElements: (rowEnd - rowStart) * rowElements };
+  };
   return {
     path,
     metadata,
@@ -185,22 +198,24 @@ function openedFile({ path, handle, dataStart, metadata, tensors, warnings }: Op
     },
     async readRows(name, rowStart, rowEnd, target) {
       const info = find(name);
-      const [nRows, ...rest] = info.shape;
-      const place = `${path}: tensor ${JSON.stringify(name)}`;
-      if (nRows === undefined || !(0 <= rowStart && rowStart <= rowEnd && rowEnd <= nRows)) {
-        throw new ShapeError(
-          `${place}: expected rows within shape [${info.shape}], got [${rowStart}, ${rowEnd})`,
-        );
-      }
-      const rowElements = elementCount(rest) ?? 0;
-      const values = target ?? new Float32Array((rowEnd - rowStart) * rowElements);
-      if (values.length !== (rowEnd - rowStart) * rowElements) {
-        throw new ShapeError(
-          `${place}: expected a target of ${(rowEnd - rowStart) * rowElements} elements, got ${values.length}`,
-        );
+      const { place, rowElements, nElements } = rowsOf(info, rowStart, rowEnd);
+      const values = target ?? new Float32Array(nElements);
+      if (values.length !== nElements) {
+        throw new ShapeError(`${place}: expected a target of ${nElements} elements, got ${values.length}`);
       }
       await readElements(info, rowStart * rowElements, values);
       return values;
+    },
+    async readRowBytes(name, rowStart, rowEnd, target) {
+      const info = find(name);
+      const { place, rowElements, nElements } = rowsOf(info, rowStart, rowEnd);
+      const elementBytes = SAFETENSORS_DTYPE_BITS[info.dtype] / 8;
+      if (target.length !== nElements * elementBytes) {
+        throw new ShapeError(
+          `${place}: expected a target of ${nElements * elementBytes} bytes, got ${target.length}`,
+        );
+      }
+      await readRange(info, rowStart * rowElements * elementBytes, target);
     },
     close: () => handle.close(),
   };
@@ -262,7 +277,7 @@ export async function writeSafetensors(
       `${path}: expected a header of at most ${MAX_HEADER_BYTES} bytes, got ${json.length}`,
     );
   }
-  await disk.makeFolder(dirname(path));
+  await ensureFolder(dirname(path));
   await writeFileAtomic(path, [padded, ...ordered.map(({ data }) => data)]);
 }
 

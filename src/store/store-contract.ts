@@ -53,5 +53,10 @@ export interface Store {
    * Returns [rowEnd − rowStart, width] f32 raw activation units; `target` is filled and returned when given.
    */
   read(rowStart: number, rowEnd: number, target?: Float32Array): Promise<Float32Array>;
+  /**
+   * The bf16 bit patterns of one site's rows as stored, into target [rowEnd − rowStart, site width]: half the bytes, no conversion.
+   * Undefined for a store with a site of another dtype.
+   */
+  readBits?(site: number, rowStart: number, rowEnd: number, target: Uint16Array): Promise<void>;
   close(): Promise<void>;
 }

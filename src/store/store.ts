@@ -102,7 +102,7 @@ export async function openStore(folder: string): Promise<Store> {
   }
   const shards = openShards({ folder, storeId, nRows: rows.nRows });
   const width = manifest.sites.reduce((sum, site) => sum + site.width, 0);
-  const read = async (rowStart: number, rowEnd: number, target?: Float32Array): Promise<Float32Array> => {
+  const requireRows = (rowStart: number, rowEnd: number): void => {
     if (
       !(
         Number.isInteger(rowStart) &&
@@ -116,6 +116,9 @@ export async function openStore(folder: string): Promise<Store> {
         `${folder}: expected rows within [0, ${rows.nRows}), got [${rowStart}, ${rowEnd})`,
       );
     }
+  };
+  const read = async (rowStart: number, rowEnd: number, target?: Float32Array): Promise<Float32Array> => {
+    requireRows(rowStart, rowEnd);
     const out = target ?? new Float32Array((rowEnd - rowStart) * width);
     if (out.length !== (rowEnd - rowStart) * width) {
       throw new ShapeError(
@@ -129,7 +132,45 @@ export async function openStore(folder: string): Promise<Store> {
     }
     return out;
   };
-  return { folder, manifest, rows, documents, width, read, close: shards.close };
+  const readBits = async (
+    index: number,
+    rowStart: number,
+    rowEnd: number,
+    target: Uint16Array,
+  ): Promise<void> => {
+    requireRows(rowStart, rowEnd);
+    const site = manifest.sites[index];
+    if (target.length !== (rowEnd - rowStart) * site.width) {
+      throw new ShapeError(
+        `${folder}: expected a target of ${(rowEnd - rowStart) * site.width}, got ${target.length}`,
+      );
+    }
+    await eachShardPart({ site, rowStart, rowEnd, nRows: rows.nRows }, async ({ shard, from, to, first }) => {
+      const part = target.subarray(first * site.width, (first + to - from) * site.width);
+      const bytes = new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
+      await shards.use(site, shard, (file) => file.readRowBytes("activations", from, to, bytes));
+    });
+  };
+  const isAllBf16 = manifest.sites.every(({ dtype }) => dtype === "bf16");
+  return {
+    ...{ folder, manifest, rows, documents, width, read },
+    readBits: isAllBf16 ? readBits : undefined,
+    close: shards.close,
+  };
+}
+
+/** The parts of rows [rowStart, rowEnd) that lie in one shard each: rows [from, to) of it, the first being row `first` of all. */
+async function eachShardPart(
+  { site, rowStart, rowEnd, nRows }: Pick<SiteRead, "site" | "rowStart" | "rowEnd" | "nRows">,
+  use: (part: { shard: number; from: number; to: number; first: number }) => Promise<void>,
+): Promise<void> {
+  for (let row = rowStart; row < rowEnd; ) {
+    const shard = Math.floor(row / site.rowsPerShard);
+    const range = shardRange(shard, { nRows, rowsPerShard: site.rowsPerShard });
+    const end = Math.min(rowEnd, range.rowEnd);
+    await use({ shard, from: row - range.rowStart, to: end - range.rowStart, first: row - rowStart });
+    row = end;
+  }
 }
 
 interface SiteRead {
@@ -147,23 +188,18 @@ async function readSite(
   shards: OpenShards,
   { site, rowStart, rowEnd, out, offset, width, nRows }: SiteRead,
 ): Promise<void> {
-  for (let row = rowStart; row < rowEnd; ) {
-    const shard = Math.floor(row / site.rowsPerShard);
-    const range = shardRange(shard, { nRows, rowsPerShard: site.rowsPerShard });
-    const end = Math.min(rowEnd, range.rowEnd);
-    const [from, to] = [row - range.rowStart, end - range.rowStart];
-    const first = (row - rowStart) * width;
+  await eachShardPart({ site, rowStart, rowEnd, nRows }, async ({ shard, from, to, first }) => {
+    const start = first * width;
     if (site.width === width) {
-      const part = out.subarray(first, first + (end - row) * width);
+      const part = out.subarray(start, start + (to - from) * width);
       await shards.use(site, shard, (file) => file.readRows("activations", from, to, part));
-    } else {
-      const part = await shards.use(site, shard, (file) => file.readRows("activations", from, to));
-      for (let i = 0; i < end - row; i += 1) {
-        out.set(part.subarray(i * site.width, (i + 1) * site.width), first + i * width + offset);
-      }
+      return;
     }
-    row = end;
-  }
+    const part = await shards.use(site, shard, (file) => file.readRows("activations", from, to));
+    for (let i = 0; i < to - from; i += 1) {
+      out.set(part.subarray(i * site.width, (i + 1) * site.width), start + i * width + offset);
+    }
+  });
 }
 
 interface OpenShards {

@@ -4,28 +4,26 @@
 // quantile over a sample of held-out activations: θ is the (rows · k + 1)-th largest, so rows · k lie above it. A TopK
 // dictionary gets one, too, for readers that know thresholds alone; its fit is measured as it encodes. ReLU + L1: θ = 0.
 
-import { decode } from "../dictionary/decode.ts";
 import type { Dictionary } from "../dictionary/dictionary.ts";
-import { createEncoder } from "../dictionary/encode.ts";
-import { latentWeights, siteOffsets } from "../dictionary/latent-norms.ts";
-import { normaliseInPlace } from "../dictionary/normaliser.ts";
-import { type RowBatch, rowBatches, rowsOfSplit, spreadSample } from "../dictionary/row-batches.ts";
-import { isNormOutlier } from "../store/norm-outliers.ts";
+import { latentWeights } from "../dictionary/latent-norms.ts";
+import { rowsOfSplit, spreadSample } from "../dictionary/row-batches.ts";
 import type { Split } from "../store/rows.ts";
-import type { Store } from "../store/store-contract.ts";
-import { columnMeans, fveOf, varianceSums } from "./metrics.ts";
+import { fveOf } from "./fve.ts";
+import {
+  deadFractionOf,
+  encodedBatches,
+  type FitOptions,
+  fitOfRows,
+  judgedSplit,
+  meanOfRows,
+  partRows,
+} from "./heldout-fit.ts";
 
-const BATCH_ROWS = 1024;
-
-export interface CalibrationOptions {
-  store: Store;
-  dictionary: Dictionary;
+export interface CalibrationOptions extends FitOptions {
   /** Largest ordinary norms, as in training. */
   normLimits: readonly number[];
   /** Most rows to look at. */
   calibrationRows: number;
-  threads?: number;
-  signal?: AbortSignal;
 }
 
 export interface Calibration {
@@ -41,52 +39,34 @@ export interface Calibration {
   deadFraction: number;
 }
 
-/** The dictionary's own inferenceThreshold (≥ 0: a first guess) is not changed. Throws what the store throws. */
+/**
+ * The dictionary's own inferenceThreshold (≥ 0: a first guess) is not changed. Throws NumericsError for rows that are not
+ * finite, and what the store throws.
+ */
 export async function calibrateThreshold(options: CalibrationOptions): Promise<Calibration> {
   const { store, dictionary, calibrationRows } = options;
-  const heldout = rowsOfSplit(store, "heldout");
-  const split: Split = heldout.length > 0 ? "heldout" : "train";
-  const rows = spreadSample(split === "heldout" ? heldout : rowsOfSplit(store, "train"), calibrationRows);
-  const kept = await ordinaryRows(options, rows);
-  const threshold = dictionary.k === 0 ? 0 : await thresholdFor(options, kept, kept.length * dictionary.k);
+  const split = judgedSplit(store);
+  const sample = spreadSample(rowsOfSplit(store, split), calibrationRows);
+  const rows = (await partRows(options, { ...options, rows: sample })).ordinary;
+  const threshold = dictionary.k === 0 ? 0 : await thresholdFor(options, rows, rows.length * dictionary.k);
+  const calibrated = { ...options, dictionary: { ...dictionary, inferenceThreshold: threshold } };
+  const mean = await meanOfRows(options, { rows, space: dictionary });
+  const fit = await fitOfRows(calibrated, { rows, means: [mean] });
   return {
     threshold,
     split,
-    nRows: kept.length,
-    ...(await measureFit({ ...options, dictionary: { ...dictionary, inferenceThreshold: threshold } }, kept)),
+    nRows: rows.length,
+    fve: fveOf(
+      fit.sums[0],
+      store.manifest.sites.map(({ name }) => name),
+    ),
+    l0: fit.nonZero / rows.length,
+    deadFraction: deadFractionOf(fit),
   };
 }
 
-/** Without norm outliers. */
-async function ordinaryRows(
-  { store, normLimits: limits, signal }: CalibrationOptions,
-  rows: Uint32Array,
-): Promise<Uint32Array> {
-  const { sites } = store.manifest;
-  const kept: number[] = [];
-  for await (const batch of rowBatches({ store, rows, batchRows: BATCH_ROWS, signal })) {
-    batch.rows.forEach((row, i) => {
-      if (!isNormOutlier(batch.x, i, { sites, limits })) kept.push(row);
-    });
-  }
-  return Uint32Array.from(kept);
-}
-
-/** Normalised batches of the rows with their codes at the dictionary's threshold. */
-async function* encoded({ store, dictionary, threads, signal }: CalibrationOptions, rows: Uint32Array) {
-  const encoder = await createEncoder(dictionary, { maxRows: BATCH_ROWS, threads });
-  try {
-    for await (const { x, nRows } of rowBatches({ store, rows, batchRows: BATCH_ROWS, signal })) {
-      normaliseInPlace(x, nRows, dictionary);
-      yield { x, nRows, codes: await encoder.encode(x, nRows) };
-    }
-  } finally {
-    await encoder.dispose();
-  }
-}
-
 /** The (wanted + 1)-th largest activation over the rows; 0 when no more than `wanted` are positive. */
-async function thresholdFor(options: CalibrationOptions, rows: Uint32Array, wanted: number): Promise<number> {
+async function thresholdFor(options: FitOptions, rows: Uint32Array, wanted: number): Promise<number> {
   const { dictionary } = options;
   const weight = latentWeights(dictionary);
   // Only activations above a guess are gathered, to save memory; a guess that is too high is halved, at last 0.
@@ -94,7 +74,7 @@ async function thresholdFor(options: CalibrationOptions, rows: Uint32Array, want
     const parts: Float32Array[] = [];
     let found = 0;
     const lowered: Dictionary = { ...dictionary, selection: "threshold", inferenceThreshold: bound };
-    for await (const { codes } of encoded({ ...options, dictionary: lowered }, rows)) {
+    for await (const { codes } of encodedBatches({ ...options, dictionary: lowered }, rows)) {
       parts.push(codes.code.map((code, entry) => code * weight[codes.latent[entry]]));
       found += codes.code.length;
     }
@@ -109,53 +89,4 @@ async function thresholdFor(options: CalibrationOptions, rows: Uint32Array, want
     }
     if (bound === 0) return 0;
   }
-}
-
-async function measureFit(
-  options: CalibrationOptions,
-  rows: Uint32Array,
-): Promise<Pick<Calibration, "fve" | "l0" | "deadFraction">> {
-  const { dictionary, store } = options;
-  const { width, nLatents, sites } = dictionary;
-  const offsets = siteOffsets(sites);
-  const mean = await meanOf(options, rows);
-  const fired = new Uint8Array(nLatents);
-  const sums = { residual: sites.map(() => 0), total: sites.map(() => 0) };
-  let nonZero = 0;
-  const residual = new Float32Array(BATCH_ROWS * width);
-  for await (const { x, nRows, codes } of encoded(options, rows)) {
-    decode(dictionary, codes, residual);
-    for (let i = 0; i < nRows * width; i += 1) residual[i] = x[i] - residual[i];
-    const part = varianceSums({ x, residual, mean, nRows, siteOffsets: offsets });
-    sites.forEach((_, site) => {
-      sums.residual[site] += part.residual[site];
-      sums.total[site] += part.total[site];
-    });
-    for (const latent of codes.latent) fired[latent] = 1;
-    nonZero += codes.latent.length;
-  }
-  return {
-    fve: fveOf(
-      sums,
-      store.manifest.sites.map(({ name }) => name),
-    ),
-    l0: nonZero / rows.length,
-    deadFraction: 1 - fired.reduce((sum, value) => sum + value, 0) / nLatents,
-  };
-}
-
-/** Mean of the normalised rows, [width] f64. */
-async function meanOf(
-  { store, dictionary, signal }: CalibrationOptions,
-  rows: Uint32Array,
-): Promise<Float64Array> {
-  const mean = new Float64Array(dictionary.width);
-  const add = ({ x, nRows }: RowBatch): void => {
-    normaliseInPlace(x, nRows, dictionary);
-    columnMeans(x, { nRows, width: dictionary.width }).forEach((value, i) => {
-      mean[i] += (value * nRows) / rows.length;
-    });
-  };
-  for await (const batch of rowBatches({ store, rows, batchRows: BATCH_ROWS, signal })) add(batch);
-  return mean;
 }

@@ -54,7 +54,7 @@ export interface StepResult {
   gradientNorm: number;
   l0: number;
   nDead: number;
-  /** Smallest activation that was kept; 0 when none was. */
+  /** Smallest activation that was kept; 0 when none was, and under ReLU + L1, which has no threshold. */
   smallestActivation: number;
 }
 

@@ -228,6 +228,7 @@ describe("shards on worker threads", () => {
     const { shards, dispose } = await startShardThreads({ options, borders: [0, 10, 20], threads: 1 });
     const waiting = expect(shards[0].backward(batch(0), 1)).rejects.toThrow(/another one failed/);
     const tooMany = new Float32Array(11);
+    // The mailbox of a shard that is in a step is the step's; this one has not begun.
     await expect(shards[1].write("parameter", "encoderBias", tooMany, 0)).rejects.toThrow(/RangeError/);
     await waiting;
     await dispose();

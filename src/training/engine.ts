@@ -178,6 +178,3 @@ export async function readParameters<A extends Floats>(engine: Engine<A>): Promi
   );
   return Object.fromEntries(entries) as unknown as Parameters<A>;
 }
-
-/** Every variant is known: nothing to refuse. To be removed with its last caller. */
-export function requireFastVariant(_config: unknown): void {}

@@ -99,10 +99,10 @@ test("the selections of this file have a margin that differencing cannot cross",
     const w = weights(parameters.decoderWeight, shape, normalisation);
     const activations = pre.map((value, i) => Math.max(value, 0) * w[i % nLatents]);
     const all = descending(activations);
-    expect(all[nRows * 2 - 1] - all[nRows * 2]).toBeGreaterThan(1e-4);
+    for (const level of [1, 2]) expect(all[nRows * level - 1] - all[nRows * level]).toBeGreaterThan(1e-4);
     for (let row = 0; row < nRows; row += 1) {
       const one = descending(activations.subarray(row * nLatents, (row + 1) * nLatents));
-      expect(one[1] - one[2]).toBeGreaterThan(1e-4);
+      for (const level of [1, 2]) expect(one[level - 1] - one[level]).toBeGreaterThan(1e-4);
     }
   }
   // And no ReLU's gate: a step of h = 1e-6 moves a pre-activation by at most h times a coordinate of x.
@@ -180,6 +180,71 @@ describe("hand-derived gradients equal central differences", () => {
           expect(penaltyLoss === undefined).toBe(sparsity.kind !== "reluL1");
           const squares = NAMES.flatMap((name) => [...engine.gradients[name]]).map((value) => value ** 2);
           expect(gradientNorm).toBeCloseTo(Math.sqrt(squares.reduce((sum, value) => sum + value, 0)), 12);
+        });
+      }
+    }
+  }
+
+  // deadAfterRows = nRows: whatever is silent in the one batch is dead in it.
+  const withDead = { ...stepOptions, deadAfterRows: nRows, auxLatents: 1, auxAlpha: 0.5 };
+  for (const normalisation of NORMALISATIONS) {
+    for (const kind of ["batchTopK", "topK"] as const) {
+      for (const reconstruction of ["norm", "squared"] as const) {
+        test(`of a whole ${kind} step with dead latents: ${normalisation} normalisation, reconstruction ${reconstruction}`, async () => {
+          const options = {
+            ...withDead,
+            sparsity: { kind },
+            codeNormalisation: normalisation,
+            reconstruction,
+          };
+          const engine = createReferenceEngine(options, new Float64Array(0));
+          for (const name of NAMES) engine.parameters[name].set(parameters[name]);
+          const { loss, auxLoss, nDead } = await engine.backward(x, 1);
+          const since = await engine.readRowsSinceFired();
+          const dead = Array.from(since, (rows) => (rows > 0 ? 1 : 0));
+          const isDeadEntry = (i: number): boolean => dead[i % nLatents] === 1;
+          expect(nDead).toBe(dead.filter(Boolean).length);
+          expect(nDead).toBeGreaterThan(withDead.auxLatents); // so that there is something to choose
+
+          // Held where the step is taken: the weights that select, who is dead, and the residual as the target.
+          const fixed = weights(parameters.decoderWeight, shape, normalisation);
+          const target = (await engine.lastBatch()).residual.slice();
+          const codesOf = (p: Parameters<F64>): F64 =>
+            sparseCodes(preActivations(x, p, shape), fixed, { kind, level: 1 });
+          const auxCodesOf = (p: Parameters<F64>): F64 =>
+            auxiliaryCodes(preActivations(x, p, shape), { ...withDead, weight: fixed, isDead: dead }, shape);
+          const auxLossOf = (p: Parameters<F64>): number =>
+            auxiliaryLoss(
+              target,
+              reconstruct(auxCodesOf(p), { decoderWeight: p.decoderWeight }, shape),
+              shape,
+            );
+          const lossOf = (p: Parameters<F64>): number =>
+            reconstructionLoss(difference(x, reconstruct(codesOf(p), p, shape)), shape, reconstruction);
+          expectEqual(
+            engine.gradients,
+            centralDifferences((p) => lossOf(p) + withDead.auxAlpha * auxLossOf(p)),
+          );
+          expect(loss).toBeCloseTo(lossOf(parameters), 12);
+          expect(auxLoss).toBeCloseTo(auxLossOf(parameters), 12);
+
+          // The auxiliary loss is the only one that reaches a dead latent, and it reaches encoder and decoder alike.
+          for (const name of ["encoderWeight", "decoderWeight"] as const) {
+            const ofDead = engine.gradients[name].filter((_, i) => isDeadEntry(Math.floor(i / width)));
+            expect(ofDead.some((value) => Math.abs(value) > 1e-3)).toBe(true);
+          }
+          // And the choice among the dead is not near a tie that differencing could cross.
+          const pre = preActivations(x, parameters, shape);
+          const auxCodes = auxCodesOf(parameters);
+          const activation = (i: number): number => Math.max(pre[i], 0) * fixed[i % nLatents];
+          for (let row = 0; row < nRows; row += 1) {
+            const entries = Array.from({ length: nLatents }, (_, j) => row * nLatents + j).filter(
+              isDeadEntry,
+            );
+            const chosen = entries.filter((i) => auxCodes[i] > 0).map(activation);
+            const left = entries.filter((i) => auxCodes[i] === 0).map(activation);
+            expect(Math.min(...chosen) - Math.max(...left)).toBeGreaterThan(1e-4);
+          }
         });
       }
     }

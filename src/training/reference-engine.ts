@@ -120,7 +120,7 @@ export function createReferenceEngine<A extends Floats>(
         gradientNorm: Math.sqrt(squares),
         l0: kept / nRows,
         nDead,
-        smallestActivation: kept === 0 ? 0 : smallestActivation,
+        smallestActivation: kept === 0 || kind === "reluL1" ? 0 : smallestActivation,
       };
     },
 

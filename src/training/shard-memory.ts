@@ -62,6 +62,8 @@ const CANDIDATES_PER_KEPT = 2;
 export const DENSE_SHARE = 0.05;
 
 interface Capacities {
+  /** Candidates of the selection, and how many of them can be left. */
+  candidates: number;
   kept: number;
   auxiliary: number;
   dense: number;
@@ -72,11 +74,11 @@ function capacitiesOf(options: EngineOptions, { nLatents, batchRows }: ShardShap
   const { largestK, auxLatents, auxAlpha, sparsity } = options;
   const cells = batchRows * nLatents;
   const isPenalised = sparsity?.kind === "reluL1";
+  const sparse = Math.ceil(DENSE_SHARE * cells);
   const fitting = Math.floor(TILE_VALUES / batchRows / TILE_LATENTS_MULTIPLE) * TILE_LATENTS_MULTIPLE;
   return {
-    kept: Math.ceil(
-      isPenalised ? DENSE_SHARE * cells : Math.min(cells, CANDIDATES_PER_KEPT * batchRows * largestK),
-    ),
+    candidates: isPenalised ? sparse : Math.min(cells, CANDIDATES_PER_KEPT * batchRows * largestK),
+    kept: isPenalised ? sparse : Math.min(cells, batchRows * largestK),
     auxiliary: isPenalised || auxAlpha === 0 ? 0 : batchRows * Math.min(auxLatents, nLatents),
     dense: isPenalised ? cells : 0,
     // The dense route needs rows of codes in one piece.
@@ -87,16 +89,17 @@ function capacitiesOf(options: EngineOptions, { nLatents, batchRows }: ShardShap
 /** Bytes of the arena of such a shard. */
 export function shardBytes(options: EngineOptions, shape: ShardShape): number {
   const { nLatents, width, batchRows } = shape;
-  const { kept, auxiliary, dense } = capacitiesOf(options, shape);
+  const { candidates, kept, auxiliary, dense } = capacitiesOf(options, shape);
   const nParameters = 2 * nLatents * width + nLatents + width;
-  const lists = (capacity: number): number => 8 * capacity + 2 * (batchRows + nLatents + 2);
+  const lists = (found: number, left: number): number =>
+    4 * found + 4 * left + 2 * (batchRows + nLatents + 2);
   const words =
     4 * nParameters +
     3 * batchRows * width +
     batchRows * nLatents +
     dense +
-    lists(kept) +
-    lists(auxiliary) +
+    lists(candidates, kept) +
+    lists(auxiliary, auxiliary) +
     8 * nLatents +
     2 * batchRows +
     2 * Math.max(width, nLatents) +
@@ -120,7 +123,7 @@ export function createShardMemory(options: EngineOptions, shape: ShardShape): Sh
     other: kernels.u32(capacity),
     code: kernels.f32(capacity),
   });
-  const lists = (capacity: number): EntryLists => ({
+  const lists = (capacity: number, left: number): EntryLists => ({
     entries: {
       capacity,
       row: kernels.u32(capacity),
@@ -128,8 +131,8 @@ export function createShardMemory(options: EngineOptions, shape: ShardShape): Sh
       code: kernels.f32(capacity),
       activation: kernels.f32(capacity),
     },
-    byRow: groups(batchRows, capacity),
-    byLatent: groups(nLatents, capacity),
+    byRow: groups(batchRows, left),
+    byLatent: groups(nLatents, left),
   });
   return {
     kernels,
@@ -150,8 +153,8 @@ export function createShardMemory(options: EngineOptions, shape: ShardShape): Sh
     penalty: kernels.f32(nLatents),
     touched: kernels.u8(nLatents),
     always: kernels.u8(1).fill(1),
-    kept: lists(capacities.kept),
-    auxiliary: lists(capacities.auxiliary),
+    kept: lists(capacities.candidates, capacities.kept),
+    auxiliary: lists(capacities.auxiliary, capacities.auxiliary),
     histogram: kernels.u32(2048),
     score: kernels.f32(nLatents),
     place: kernels.u32(nLatents),

@@ -24,6 +24,11 @@ export function nextBoundFactor(factor: number = FIRST_FACTOR, candidates = 1.5)
 
 const SMALLEST_F32 = 2 ** -149;
 
+/** Bytes of the largest array that selection adds up over shards: a histogram, or the ties of every row by shard. */
+export function mostSelectionBytes({ batchRows, nShards }: { batchRows: number; nShards: number }): number {
+  return Math.max(8 * (FIRST_ROUND.bins + N_EXTRAS), 4 * batchRows * nShards);
+}
+
 /** The tiles of a shard's pre-activations. */
 export function tilesOf({ pre, weight, nRows, nLatents, tileLatents }: TiledRows): (ScoredRows & {
   firstLatent: number;
@@ -63,50 +68,49 @@ export interface BatchTopKOptions {
 
 /** Leaves this shard's entries in memory.kept.entries. Exact whatever the bound was: a bad one only costs two passes more. */
 export async function selectBatchTopK(options: BatchTopKOptions): Promise<Selected> {
-  const { memory, tiles, collective, rank, bound, found } = options;
-  const { kernels } = memory;
-  const { entries } = memory.kept;
-  let { total, isOverfull } = await totalFound(collective, found, entries);
-  const candidates = isOverfull ? Number.POSITIVE_INFINITY : total / rank;
-  const isEnough = bound > 0 && total >= rank && !isOverfull;
-
-  let cut: KthLargest;
-  let count = found;
-  if (isEnough) {
-    cut = await kthLargestOverShards({ ...options, sources: [{ values: entries.activation, count }] });
-    count = kernels.filterEntries(entries, count, cut.value);
-  } else {
-    // The first 11 bits of the rank-th largest are a bound that is low enough, and mostly high enough to fit.
-    const first = await findDigit({ ...options, sources: tilesOf(tiles) }, FIRST_ROUND, rank);
-    count = collectAll(
-      memory,
-      tiles,
-      first === undefined ? SMALLEST_F32 : floatOfBits(first.bin << FIRST_ROUND.shift),
-    );
-    if (first === undefined)
-      return { count, smallest: await smallestOver(collective, entries, count), candidates };
-    ({ total, isOverfull } = await totalFound(collective, count, entries));
-    const sources = isOverfull ? tilesOf(tiles) : [{ values: entries.activation, count }];
-    cut = await kthLargestOverShards({ ...options, sources });
-    count = isOverfull
-      ? collectAll(memory, tiles, cut.value)
-      : kernels.filterEntries(entries, count, cut.value);
+  const { memory, tiles, collective, rank, bound } = options;
+  const { kernels, kept } = memory;
+  const { entries } = kept;
+  let candidates = 0;
+  if (bound > 0) {
+    const found = await findAmongEntries(options, options.found);
+    candidates = found.perKept;
+    if (found.cut) {
+      const count = kernels.filterEntries(entries, options.found, found.cut.value);
+      return { count: await shareTies(options, found.cut, count), smallest: found.cut.value, candidates };
+    }
   }
-  return {
-    count: await shareTies({ memory, tiles, collective, cut, count }),
-    smallest: cut.value,
-    candidates,
-  };
+  // The first 11 bits of the rank-th largest are a bound that is low enough, and mostly high enough to fit.
+  const sources = tilesOf(tiles);
+  const first = await findDigit({ ...options, sources }, FIRST_ROUND, rank);
+  if (first === undefined) {
+    const count = collectAll(memory, tiles, SMALLEST_F32);
+    return { count, smallest: await smallestOver(collective, entries, count), candidates };
+  }
+  let count = collectAll(memory, tiles, floatOfBits(first.bin << FIRST_ROUND.shift));
+  let { cut } = await findAmongEntries(options, count);
+  if (cut) count = kernels.filterEntries(entries, count, cut.value);
+  else {
+    cut = await kthLargest({ ...options, sources }, first);
+    count = collectAll(memory, tiles, cut.value);
+  }
+  return { count: await shareTies(options, cut, count), smallest: cut.value, candidates };
 }
 
-async function totalFound(
-  collective: Collective,
+/** The cut among the first `found` entries of every shard, when they are enough and all there; and how many they are. */
+async function findAmongEntries(
+  { memory, collective, rank }: BatchTopKOptions,
   found: number,
-  { capacity }: Entries,
-): Promise<{ total: number; isOverfull: boolean }> {
-  const totals = Float64Array.of(found, found > capacity ? 1 : 0);
-  await collective.allReduce(totals);
-  return { total: totals[0], isOverfull: totals[1] > 0 };
+): Promise<{ cut?: Cut; perKept: number }> {
+  const { entries } = memory.kept;
+  const count = Math.min(found, entries.capacity);
+  const options = { memory, collective, sources: [{ values: entries.activation, count }] };
+  const first = await findDigit(options, FIRST_ROUND, rank, [found, found > entries.capacity ? 1 : 0]);
+  const [total, nOverfull] = first?.extras ?? [0, 0];
+  if (first === undefined || nOverfull > 0) {
+    return { perKept: first === undefined ? 0 : Number.POSITIVE_INFINITY };
+  }
+  return { cut: await kthLargest(options, first), perKept: total / rank };
 }
 
 /** Smallest activation of all shards' entries, 0 when there is none. */
@@ -141,41 +145,65 @@ interface DigitOptions {
   sources: Source[];
 }
 
+/** Numbers that the first round carries along. */
+const N_EXTRAS = 2;
 const FIRST_ROUND = { shift: 21, bins: 2048 };
-const ROUNDS = [FIRST_ROUND, { shift: 10, bins: 2048 }, { shift: 0, bins: 1024 }];
+const LATER_ROUNDS = [
+  { shift: 10, bins: 2048 },
+  { shift: 0, bins: 1024 },
+];
 
-/** The bin of the `left`-th largest among the activations with these leading bits, and what is left in it; undefined: fewer. */
+interface Digit {
+  bin: number;
+  /** The rank within the bin. */
+  left: number;
+  /** Activations in the bin, over all shards. */
+  inBin: number;
+  /** Sums over shards of what was sent along. */
+  extras: number[];
+}
+
+/** The bin of the `rank`-th largest among the activations with these leading bits; undefined: there are fewer. */
 async function findDigit(
   { memory: { kernels, histogram }, collective, sources }: DigitOptions,
   round: { shift: number; bins: number; prefix?: number; prefixMask?: number },
   rank: number,
-): Promise<{ bin: number; left: number } | undefined> {
+  extras: number[] = [],
+): Promise<Digit | undefined> {
   const { shift, bins, prefix = 0, prefixMask = 0 } = round;
   histogram.fill(0);
   for (const source of sources) kernels.countDigits(source, { prefix, prefixMask, shift, bins }, histogram);
-  const counts = Float64Array.from(histogram);
+  const counts = new Float64Array(bins + extras.length);
+  counts.set(histogram.subarray(0, bins));
+  counts.set(extras, bins);
   await collective.allReduce(counts);
   let left = rank;
   for (let bin = bins - 1; bin >= 0; bin -= 1) {
-    if (counts[bin] >= left) return { bin, left };
-    left -= counts[bin];
+    const inBin = counts[bin];
+    if (inBin >= left) return { bin, left, inBin, extras: [...counts.subarray(bins)] };
+    left -= inBin;
   }
   return undefined;
 }
 
-/** There must be at least `rank` positive activations. */
-async function kthLargestOverShards(options: DigitOptions & { rank: number }): Promise<KthLargest> {
-  let prefix = 0;
-  let prefixMask = 0;
-  let left = options.rank;
-  for (const { shift, bins } of ROUNDS) {
-    const found = await findDigit(options, { shift, bins, prefix, prefixMask }, left);
-    if (found === undefined) throw new ShapeError(`selection: expected ${options.rank} positive activations`);
-    left = found.left;
+interface Cut extends KthLargest {
+  /** Activations equal to value, over all shards. */
+  nTied: number;
+}
+
+/** From the first round on. */
+async function kthLargest(options: DigitOptions, first: Digit): Promise<Cut> {
+  let digit = first;
+  let prefix = (first.bin << FIRST_ROUND.shift) >>> 0;
+  let prefixMask = ((FIRST_ROUND.bins - 1) << FIRST_ROUND.shift) >>> 0;
+  for (const { shift, bins } of LATER_ROUNDS) {
+    const found = await findDigit(options, { shift, bins, prefix, prefixMask }, digit.left);
+    if (found === undefined) throw new ShapeError(`selection: expected ${digit.left} more activations`);
+    digit = found;
     prefix = (prefix | (found.bin << shift)) >>> 0;
     prefixMask = (prefixMask | ((bins - 1) << shift)) >>> 0;
   }
-  return { value: floatOfBits(prefix), ties: left };
+  return { value: floatOfBits(prefix), ties: digit.left, nTied: digit.inBin };
 }
 
 const converter = new DataView(new ArrayBuffer(4));
@@ -189,19 +217,12 @@ function bitsOfFloat(value: number): number {
 }
 
 /** Of entries ≥ cut.value keeps all above it and cut.ties of those at it, the lowest latents' over all shards. */
-async function shareTies({
-  memory,
-  tiles,
-  collective,
-  cut,
-  count,
-}: {
-  memory: ShardMemory;
-  tiles: TiledRows;
-  collective: Collective;
-  cut: KthLargest;
-  count: number;
-}): Promise<number> {
+async function shareTies(
+  { memory, tiles, collective }: BatchTopKOptions,
+  cut: Cut,
+  count: number,
+): Promise<number> {
+  if (cut.ties === cut.nTied) return count;
   const { kernels, kept } = memory;
   const { entries } = kept;
   const isOverfull = count > entries.capacity;

@@ -14,8 +14,9 @@ import {
 } from "../compute/thread-collective.ts";
 import * as errors from "../errors.ts";
 import { StorageError, type TunediffError } from "../errors.ts";
-import type { EngineOptions } from "./engine-contract.ts";
+import { type EngineOptions, type ParameterName, type RowRange, shapeOf } from "./engine-contract.ts";
 import type { Shard } from "./shard.ts";
+import { mostSelectionBytes } from "./shard-selection.ts";
 
 /** What a worker is started with. */
 export interface ShardWorkerData {
@@ -25,11 +26,13 @@ export interface ShardWorkerData {
   rank: number;
   threads: number;
   collective: SharedCollective;
-  /** [batchRows · width] f32, the batch of the step. */
-  batch: SharedArrayBuffer;
 }
 
-/** A call of a Shard's method; backward carries the number of rows instead of the batch. */
+/**
+ * A call of a Shard's method. Arrays do not travel in it but lie in the collective, which no step uses meanwhile: a batch where
+ * the next sum's result will (no sum is made before all shards have taken it), what is read and written in the shard's own
+ * slot. The call carries the number of values instead.
+ */
 export interface ShardCall {
   id: number;
   method: keyof Shard;
@@ -46,7 +49,10 @@ export const READY = -1;
 const isSource = import.meta.url.endsWith(".ts");
 
 function startWorker(data: ShardWorkerData): Worker {
-  if (!isSource) return new Worker(new URL("./shard-worker.js", import.meta.url), { workerData: data });
+  // Not the parent's own flags: some (--input-type, --eval's) are refused in a worker.
+  const execArgv: string[] = [];
+  if (!isSource)
+    return new Worker(new URL("./shard-worker.js", import.meta.url), { workerData: data, execArgv });
   // Node 20 cannot load TypeScript itself; this branch serves tests and benchmarks alone.
   const loader = pathToFileURL(
     createRequire(import.meta.url)
@@ -55,7 +61,7 @@ function startWorker(data: ShardWorkerData): Worker {
   ).href;
   const worker = new URL("./shard-worker.ts", import.meta.url).href;
   const load = `import("${loader}").then(({ tsImport }) => tsImport("${worker}", "${worker}"))`;
-  return new Worker(load, { workerData: data, eval: true, execArgv: [] });
+  return new Worker(load, { workerData: data, eval: true, execArgv });
 }
 
 export interface ShardThreads {
@@ -78,15 +84,13 @@ export async function startShardThreads({
   const batchBytes = 4 * batchRows * width;
   const collective = createSharedCollective({
     size,
-    // Histograms of f64 and, for ties of rows, a number a row and shard are the other arrays that are added up.
-    slotBytes: Math.max(batchBytes, 8 * 2048, 4 * batchRows * size),
+    slotBytes: Math.max(batchBytes, mostSelectionBytes({ batchRows, nShards: size })),
   });
-  const batch = new SharedArrayBuffer(batchBytes);
-  const batchView = new Float32Array(batch);
+  const batch = batchOf(collective);
   const started = Array.from({ length: size }, (_, rank) =>
     startShard({
-      data: { options, nLatents: borders[rank + 1] - borders[rank], rank, threads, collective, batch },
-      batchView,
+      data: { options, nLatents: borders[rank + 1] - borders[rank], rank, threads, collective },
+      batch,
       fail: () => abortCollective(collective),
     }),
   );
@@ -102,6 +106,16 @@ export async function startShardThreads({
   }
 }
 
+/** A shard's slot of the collective, for its reads and writes between steps. */
+export function mailboxOf({ collective, rank }: Pick<ShardWorkerData, "collective" | "rank">): Float32Array {
+  return new Float32Array(collective.slots, rank * collective.slotBytes, collective.slotBytes / 4);
+}
+
+/** Where the batch of a step is handed over. */
+export function batchOf({ slots, slotBytes, size }: SharedCollective): Float32Array {
+  return new Float32Array(slots, size * slotBytes, slotBytes / 4);
+}
+
 interface StartedShard {
   ready: Promise<Shard>;
   stop(): Promise<void>;
@@ -109,11 +123,11 @@ interface StartedShard {
 
 function startShard({
   data,
-  batchView,
+  batch,
   fail,
 }: {
   data: ShardWorkerData;
-  batchView: Float32Array;
+  batch: Float32Array;
   /** Lets the other shards out of their waiting. */
   fail: () => void;
 }): StartedShard {
@@ -151,15 +165,48 @@ function startShard({
     worker.postMessage({ id, method, arguments: values } satisfies ShardCall);
     return answer;
   };
+  const mailbox = mailboxOf(data);
+  let lastUse: Promise<unknown> = Promise.resolve();
+  /** One use of the mailbox after another, whether the one before failed or not. */
+  const inTurn = <T>(use: () => Promise<T>): Promise<T> => {
+    const result = lastUse.then(use, use);
+    lastUse = result.catch(() => {});
+    return result;
+  };
+  const { nLatents, options } = data;
+  /** Row ranges of a parameter that fit into the mailbox. */
+  const portions = (name: ParameterName, { from, to }: RowRange): RowRange[] => {
+    const most = Math.floor(mailbox.length / shapeOf(name, { nLatents, width: options.width }).rowLength);
+    return Array.from({ length: Math.ceil((to - from) / most) }, (_, i) => ({
+      from: from + i * most,
+      to: Math.min(to, from + (i + 1) * most),
+    }));
+  };
   const shard: Shard = {
-    backward(batch, level) {
+    backward(rows, level) {
       // All shards read the same shared batch: the first one's call fills it before any is told to start.
-      if (data.rank === 0) batchView.set(batch);
-      return call("backward", batch.length, level);
+      if (data.rank === 0) batch.set(rows);
+      return call("backward", rows.length, level);
     },
     update: (options) => call("update", options),
-    read: (kind, name, rows) => call("read", kind, name, rows),
-    write: (kind, name, values, fromRow) => call("write", kind, name, values.slice(), fromRow),
+    read: (kind, name, rows, target) =>
+      inTurn(async () => {
+        const { rowLength } = shapeOf(name, { nLatents, width: options.width });
+        const whole = target ?? new Float32Array((rows.to - rows.from) * rowLength);
+        for (const portion of portions(name, rows)) {
+          const nValues = await call<number>("read", kind, name, portion);
+          whole.set(mailbox.subarray(0, nValues), (portion.from - rows.from) * rowLength);
+        }
+        return whole;
+      }),
+    write: (kind, name, values, fromRow) =>
+      inTurn(async () => {
+        const { rowLength } = shapeOf(name, { nLatents, width: options.width });
+        for (const { from, to } of portions(name, { from: 0, to: values.length / rowLength })) {
+          mailbox.set(values.subarray(from * rowLength, to * rowLength));
+          await call("write", kind, name, (to - from) * rowLength, fromRow + from);
+        }
+      }),
     readRowsSinceFired: () => call("readRowsSinceFired"),
     writeRowsSinceFired: (rows) => call("writeRowsSinceFired", rows),
     lastBatch: () => call("lastBatch"),

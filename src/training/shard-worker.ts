@@ -3,11 +3,20 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { joinCollective } from "../compute/thread-collective.ts";
 import { TunediffError } from "../errors.ts";
+import { type ParameterName, type RowRange, shapeOf } from "./engine-contract.ts";
 import { createShard, type Shard } from "./shard.ts";
-import { READY, type ShardCall, type ShardReply, type ShardWorkerData } from "./shard-threads.ts";
+import {
+  batchOf,
+  mailboxOf,
+  READY,
+  type ShardCall,
+  type ShardReply,
+  type ShardWorkerData,
+} from "./shard-threads.ts";
 
-const { options, nLatents, rank, threads, collective, batch } = workerData as ShardWorkerData;
-const batchView = new Float32Array(batch);
+const { options, nLatents, rank, threads, collective } = workerData as ShardWorkerData;
+const batch = batchOf(collective);
+const mailbox = mailboxOf({ collective, rank });
 
 function send(reply: ShardReply): void {
   parentPort?.postMessage(reply);
@@ -19,12 +28,22 @@ function sendError(id: number, error: unknown): void {
   send({ id, error: { name, message, hint } });
 }
 
+/** Puts the arrays in their places; see ShardCall. */
+async function perform(shard: Shard, call: ShardCall): Promise<unknown> {
+  const values = [...call.arguments];
+  const method = shard[call.method] as (...values: unknown[]) => Promise<unknown>;
+  if (call.method === "backward") values[0] = batch.subarray(0, values[0] as number);
+  if (call.method === "write") values[2] = mailbox.subarray(0, values[2] as number);
+  if (call.method !== "read") return method(...values);
+  const [, name, { from, to }] = values as [string, ParameterName, RowRange];
+  const nValues = (to - from) * shapeOf(name, { nLatents, width: options.width }).rowLength;
+  await method(...values, mailbox.subarray(0, nValues));
+  return nValues;
+}
+
 async function answer(shard: Shard, call: ShardCall): Promise<void> {
   try {
-    const values = [...call.arguments];
-    if (call.method === "backward") values[0] = batchView.subarray(0, values[0] as number);
-    const method = shard[call.method] as (...values: unknown[]) => Promise<unknown>;
-    send({ id: call.id, value: await method(...values) });
+    send({ id: call.id, value: await perform(shard, call) });
   } catch (error) {
     sendError(call.id, error);
   }

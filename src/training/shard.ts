@@ -45,8 +45,13 @@ export interface Shard {
   /** batch [nRows, width], any memory; the same for all shards. The result is the same in all shards. */
   backward(batch: Float32Array, level: number): Promise<StepResult>;
   update(options: ShardUpdate): Promise<void>;
-  /** Rows of the shard's own latents, counted from its first; a copy. */
-  read(kind: StateKind | "gradient", name: ParameterName, rows: RowRange): Promise<Float32Array>;
+  /** Rows of the shard's own latents, counted from its first: a copy, in `target` when one is given. */
+  read(
+    kind: StateKind | "gradient",
+    name: ParameterName,
+    rows: RowRange,
+    target?: Float32Array,
+  ): Promise<Float32Array>;
   write(kind: StateKind, name: ParameterName, data: Float32Array, fromRow: number): Promise<void>;
   readRowsSinceFired(): Promise<Float64Array>;
   writeRowsSinceFired(rows: Float64Array): Promise<void>;
@@ -386,9 +391,10 @@ export async function createShard({ options, nLatents, collective, threads }: Sh
       spent("adam");
     },
 
-    async read(which, name, { from, to }) {
+    async read(which, name, { from, to }, target) {
       const { rowLength } = shapeOf(name, shape);
-      const rows = arrays[which][name].slice(from * rowLength, to * rowLength);
+      const rows = target ?? new Float32Array((to - from) * rowLength);
+      rows.set(arrays[which][name].subarray(from * rowLength, to * rowLength));
       if (which !== "gradient" || name === "decoderBias") return rows;
       // Rows that nothing was written to are zero whatever an earlier step left there.
       for (let row = from; row < to; row += 1) {

@@ -101,11 +101,14 @@ describe("resuming", () => {
     await expect(train({ store: smallStore(), config: other, folder })).rejects.toThrow(
       /step-00000030: configuration hash/,
     );
+    const otherStore = smallStore();
+    otherStore.manifest.identity = { kind: "another" };
+    const pair = train({ store: otherStore, config, folder });
+    await expect(pair).rejects.toThrow(MismatchError);
+    await expect(pair).rejects.toThrow(/step-00000030: store hash/);
     await train({ store: smallStore(), config, folder });
     const before = await model();
     await expect(train({ store: smallStore(), config: other, folder })).rejects.toThrow(MismatchError);
-    const otherStore = smallStore();
-    otherStore.manifest.identity = { kind: "another" };
     await expect(train({ store: otherStore, config, folder })).rejects.toThrow(/training\.json: store hash/);
     expect(await model()).toBe(before);
   });
@@ -208,6 +211,7 @@ describe("what comes out", () => {
       decayStartStep: 48,
       deadAfterRows: 768,
       thresholdBeta: expect.closeTo(1 - 1 / 1.2, 12),
+      thresholdStartStep: 0,
       auxLatents: 8,
       largestK: 2,
     });
@@ -252,7 +256,15 @@ describe("bad input", () => {
     await expect(run).rejects.toThrow(
       /training step \d+: activations of the batch: .* at index \d+; last good checkpoint: none yet/,
     );
-    expect(await readdir(folder)).toEqual(["metrics.jsonl"]);
+    expect((await readdir(folder)).sort()).toEqual(["forensics", "metrics.jsonl"]);
+  });
+
+  test("more codes a row than latents are refused, whichever way they are asked for", async () => {
+    for (const change of [{ k: 49 }, { kStart: 49, kAnnealingSteps: 3 }]) {
+      const run = train({ store: smallStore(), config: { ...config, ...change }, folder });
+      await expect(run).rejects.toThrow(ConfigError);
+      await expect(run).rejects.toThrow(/dictionary\.k(Start)?: expected .* 1 to nLatents \(48\), got 49/);
+    }
   });
 
   test("nothing to train on and a batch larger than the data are refused in words", async () => {

@@ -13,7 +13,13 @@ import type { Store } from "../store/store-contract.ts";
 import type { Calibration } from "./calibrate.ts";
 import { type RunIdentity, short } from "./checkpoint.ts";
 import type { TrainConfig, TrainConstants } from "./config.ts";
-import type { MetricsLine } from "./metrics.ts";
+import {
+  type HeldoutFigures,
+  jsonWithNames,
+  type MetricsLine,
+  type NoHeldoutFigures,
+  type PassedStep,
+} from "./metrics.ts";
 
 export const RECORD_FILE = "training.json";
 
@@ -31,6 +37,14 @@ export interface TrainingRecord extends RunIdentity {
   lastMetrics: MetricsLine | undefined;
   /** Held-out figures in threshold mode with the calibrated θ; `threshold` stands in the dictionary, too. */
   calibration: Calibration;
+  /** Of the finished dictionary on the validation rows, BOS rows and norm outliers among them; absent in older records. */
+  validation?: HeldoutFigures | NoHeldoutFigures;
+  /** Steps that were not finite and gone past without an update; absent: none. */
+  passedSteps?: PassedStep[];
+  /** The dictionary whose parameters were the start; absent: random rows. */
+  warmStart?: { path: string; sha256: string };
+  /** Latent shards; absent in older records. */
+  shards?: number;
   /** θ as the running mean of batch minima left it. */
   runningThreshold: number;
   /** Of this process: a resumed run counts its own part. */
@@ -56,7 +70,7 @@ export async function fileSha256(path: string): Promise<string> {
 }
 
 export async function writeTrainingRecord(folder: string, record: TrainingRecord): Promise<void> {
-  await writeFileAtomic(join(folder, RECORD_FILE), `${JSON.stringify(record, null, 2)}\n`);
+  await writeFileAtomic(join(folder, RECORD_FILE), `${jsonWithNames(record, 2)}\n`);
 }
 
 /** The record of a finished folder, undefined when there is none. Throws FormatError for one that is no record. */
