@@ -12,6 +12,7 @@ const pages = [
   "README.md",
   "CONTRIBUTING.md",
   "organisms/minichat/README.md",
+  "examples/README.md",
   ...readdirSync(join(root, "docs"))
     .filter((file) => file.endsWith(".md"))
     .map((file) => join("docs", file)),

@@ -4,7 +4,7 @@
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { throwIfInterrupted } from "../errors.ts";
-import { batchClass } from "../lm/batch.ts";
+import { batchClass, rightPad } from "../lm/batch.ts";
 import type { Checkpoint } from "../lm/checkpoint.ts";
 import type { ExecutionDevice } from "../lm/device.ts";
 import { createPrefix, type Prefix } from "../lm/runner.ts";
@@ -46,22 +46,15 @@ function overlap(document: DocumentRecord, rowStart: number, rowEnd: number): { 
   return { from: Math.max(document.rowStart, rowStart), to: Math.min(document.rowEnd, rowEnd) };
 }
 
-const NOTHING = new Uint32Array(0);
-
-/** Right-padded ids of some documents, each after what is skipped of it. */
-function padTokens(batch: DocumentRecord[], { tokens, skipped }: ShardWork) {
-  const sequences = batch.map(({ index, rowStart, rowEnd }) => ({
-    before: skipped?.[index] ?? NOTHING,
-    rows: tokens.subarray(rowStart, rowEnd),
-  }));
-  const lengths = Int32Array.from(sequences, ({ before, rows }) => before.length + rows.length);
-  const length = Math.max(...lengths);
-  const tokenIds = new Uint32Array(batch.length * length);
-  for (const [i, { before, rows }] of sequences.entries()) {
-    tokenIds.set(before, i * length);
-    tokenIds.set(rows, i * length + before.length);
-  }
-  return { tokenIds, lengths, batch: batch.length, length };
+/** Token ids of a document, after what is skipped of it. */
+function idsOf({ index, rowStart, rowEnd }: DocumentRecord, { tokens, skipped }: ShardWork): Uint32Array {
+  const rows = tokens.subarray(rowStart, rowEnd);
+  const before = skipped?.[index];
+  if (before === undefined) return rows;
+  const ids = new Uint32Array(before.length + rows.length);
+  ids.set(before);
+  ids.set(rows, before.length);
+  return ids;
 }
 
 /** Residuals of rows [rowStart, rowEnd): [row, width] f32. */
@@ -76,7 +69,7 @@ async function computeShard(work: ShardWork): Promise<Float32Array> {
   const inRange = documentsInRange(documents, rowStart, rowEnd);
   for (const batch of planBatches(inRange, { batchTokens, lengthOf, classOf })) {
     throwIfInterrupted(signal);
-    const padded = padTokens(batch, work);
+    const padded = rightPad(batch.map((document) => idsOf(document, work)));
     const [residual] = await prefix.run(padded);
     let nRows = 0;
     for (const [i, document] of batch.entries()) {

@@ -1,3 +1,5 @@
+// What is said of a pair before any compute: from its small files alone, and, for weights and texts, when it is harvested.
+
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -23,6 +23,15 @@ export interface TokenBatch extends BatchShape {
   tokenIds: Uint32Array | Int32Array;
 }
 
+/** Sequences of token ids as one batch, 0 in place of padding. At least one sequence; none may be empty (see checkBatch). */
+export function rightPad(sequences: readonly ArrayLike<number>[]): TokenBatch & { tokenIds: Uint32Array } {
+  const lengths = Int32Array.from(sequences, (sequence) => sequence.length);
+  const length = Math.max(...lengths);
+  const tokenIds = new Uint32Array(sequences.length * length);
+  for (const [i, sequence] of sequences.entries()) tokenIds.set(sequence, i * length);
+  return { tokenIds, batch: sequences.length, length, lengths };
+}
+
 export interface ResidualBatch extends BatchShape {
   /** [batch, length, dModel] f32, raw activation units; rows beyond lengths[i] must be finite. */
   residual: Float32Array;

@@ -7,8 +7,9 @@ import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { FormatError } from "../errors.ts";
 import { writeSafetensors } from "../formats/safetensors.ts";
+import { rightPad } from "./batch.ts";
 import { openCheckpoint } from "./checkpoint.ts";
-import { goldenWeights, readFamilyGolden, rightPadded } from "./family-golden.test.data.ts";
+import { goldenWeights, readFamilyGolden } from "./family-golden.test.data.ts";
 import { createFullModel } from "./runner.ts";
 
 const folders: string[] = [];
@@ -47,7 +48,7 @@ async function writeVariant(name: string, { config, rename = (stored) => stored,
 async function run(folder: string) {
   const checkpoint = await openCheckpoint(folder);
   const model = await createFullModel(checkpoint, { layers: [0, 1, 2], threads: 1 });
-  const outputs = await model.run(rightPadded([[5, 6, 7, 8, 9, 10, 11, 12]]));
+  const outputs = await model.run(rightPad([[5, 6, 7, 8, 9, 10, 11, 12]]));
   await model.dispose();
   await checkpoint.close();
   return { outputs, warnings: checkpoint.warnings };

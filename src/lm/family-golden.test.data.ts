@@ -106,16 +106,6 @@ export async function writeFamilyFolder(
   return target;
 }
 
-export function rightPadded(sequences: number[][]): TokenBatch {
-  const length = Math.max(...sequences.map((sequence) => sequence.length));
-  const tokenIds = new Uint32Array(sequences.length * length);
-  sequences.forEach((sequence, i) => {
-    tokenIds.set(sequence, i * length);
-  });
-  const lengths = Int32Array.from(sequences, (sequence) => sequence.length);
-  return { tokenIds, batch: sequences.length, length, lengths };
-}
-
 /** Rows of real tokens of [batch, length, width], sequence after sequence. */
 export function realRows(values: Float32Array, { length, lengths }: TokenBatch, width: number): Float32Array {
   const out = new Float32Array(lengths.reduce((a, b) => a + b, 0) * width);

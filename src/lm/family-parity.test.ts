@@ -7,7 +7,7 @@ import { rm } from "node:fs/promises";
 import { afterAll, describe, expect, test } from "vitest";
 import { withAttention, withBlocks, withNorms, withRopes } from "./altered.test.data.ts";
 import { type Architecture, blockTensors, type Norm, outerTensors } from "./architecture.ts";
-import { tokenTensor } from "./batch.ts";
+import { rightPad, tokenTensor } from "./batch.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 import {
   FAMILY_GOLDENS,
@@ -16,7 +16,6 @@ import {
   readFamilyGolden,
   readGoldenCases,
   realRows,
-  rightPadded,
   sha256OfWeights,
   writeFamilyFolder,
 } from "./family-golden.test.data.ts";
@@ -82,7 +81,7 @@ async function worstError(
   const piece = await openPlan({ ...checkpoint, architecture }, plan, { threads: 1 });
   const errors: number[] = [];
   for (const { sequences, residuals, logits } of cases) {
-    const batch = rightPadded(sequences);
+    const batch = rightPad(sequences);
     const outputs = await piece.run({ tokenIds: tokenTensor(batch, config) }, batch);
     const size = residuals.length / config.nLayers;
     for (const layer of layersOf(checkpoint)) {
@@ -116,7 +115,7 @@ describe.each(FAMILY_GOLDENS)("%s", (name) => {
     }
     const read = (key: string): Float32Array => weights.get(key) ?? new Float32Array();
     const slow = referenceForward(architecture, { tokenIds: sequences[0], read, headName: head.name });
-    const batch = rightPadded(sequences);
+    const batch = rightPad(sequences);
     const size = residuals.length / config.nLayers;
     const prefix = await createPrefix(checkpoint, { layers: layersOf(checkpoint), threads: 1 });
     const tapped = await prefix.run(batch);

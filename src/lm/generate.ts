@@ -12,7 +12,7 @@ import { ConfigError, throwIfInterrupted } from "../errors.ts";
 import { createRng, type Rng } from "../numerics/rng.ts";
 import type { Architecture } from "./architecture.ts";
 import { cacheNames } from "./attention.ts";
-import { batchClass, checkBatch, type TokenBatch, tokenTensor } from "./batch.ts";
+import { batchClass, checkBatch, rightPad, tokenTensor } from "./batch.ts";
 import { createCacheFeeds, type Slots } from "./cache-feeds.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { planGraph } from "./graph.ts";
@@ -303,16 +303,6 @@ function keepRows(
       ];
     }),
   );
-}
-
-function rightPad(sequences: readonly ArrayLike<number>[]): TokenBatch {
-  const length = Math.max(...sequences.map((sequence) => sequence.length));
-  const tokenIds = new Uint32Array(sequences.length * length);
-  sequences.forEach((sequence, i) => {
-    tokenIds.set(sequence, i * length);
-  });
-  const lengths = Int32Array.from(sequences, (sequence) => sequence.length);
-  return { tokenIds, batch: sequences.length, length, lengths };
 }
 
 function range(count: number): number[] {

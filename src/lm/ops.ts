@@ -69,17 +69,6 @@ export function unembed(graph: GraphBuilder, x: string, head: TensorSpec): strin
   });
 }
 
-/**
- * y = x·Wᵀ by a tensor [out, in] that the graph holds anyway as it is stored: a tied head costs no second copy of the
- * embedding. onnxruntime's CPU provider folds the transposition into the product.
- */
-export function sharedLinear(graph: GraphBuilder, x: string, weight: TensorSpec): string {
-  const transposed = graph.node("Transpose", [storedWeight(graph, weight)], {
-    attributes: { perm: { ints: [1, 0] } },
-  });
-  return graph.node("MatMul", [x, transposed]);
-}
-
 function partName({ rows }: LinearSpec, { name }: TensorSpec): string {
   return rows ? `${name} (${rows.label})` : name;
 }

@@ -10,7 +10,7 @@ import { openSafetensors } from "../formats/safetensors.ts";
 import { packageRoot } from "../package-root.ts";
 import { withNorms, withRopes } from "./altered.test.data.ts";
 import type { Architecture } from "./architecture.ts";
-import { type TokenBatch, tokenTensor } from "./batch.ts";
+import { rightPad, type TokenBatch, tokenTensor } from "./batch.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
 import { planGraph, tapName } from "./graph.ts";
 import type { GraphPlan } from "./graph-builder.ts";
@@ -52,16 +52,6 @@ async function readGolden(path: string): Promise<Golden> {
   return { ...JSON.parse(readFileSync(`${path}.json`, "utf8")), residuals, logits };
 }
 
-function rightPadded(sequences: number[][]): TokenBatch {
-  const length = Math.max(...sequences.map((sequence) => sequence.length));
-  const tokenIds = new Uint32Array(sequences.length * length);
-  sequences.forEach((sequence, i) => {
-    tokenIds.set(sequence, i * length);
-  });
-  const lengths = Int32Array.from(sequences, (sequence) => sequence.length);
-  return { tokenIds, batch: sequences.length, length, lengths };
-}
-
 /** Rows of [batch, length, width] that the golden keeps, in its order. */
 function keptRows(values: Float32Array, { kept }: Golden, length: number, width: number): Float32Array {
   const rows = kept.flatMap((positions, i) => positions.map((position) => i * length + position));
@@ -82,7 +72,7 @@ describe.each(CASES)("$name", ({ folder, golden: goldenPath }) => {
     expect(existsSync(folder), `${folder} is missing`).toBe(true);
     checkpoint = await openCheckpoint(folder);
     golden = await readGolden(goldenPath);
-    batch = rightPadded(golden.sequences);
+    batch = rightPad(golden.sequences);
     layers = Array.from({ length: checkpoint.config.nLayers }, (_, layer) => layer);
     const read = checkpoint.files.filter(({ name }) => name.endsWith(".safetensors"));
     expect(
@@ -178,7 +168,7 @@ test("llama3 scaling left out fails the comparison of the model that asks for it
   const { config } = checkpoint;
   const plain = ({ dim, theta }: RopeConfig): RopeConfig => ({ kind: "default", dim, theta });
   const wrong = { ...checkpoint, architecture: withRopes(checkpoint.architecture, plain) };
-  const batch = rightPadded(golden.sequences);
+  const batch = rightPad(golden.sequences);
   const prefix = await createPrefix(wrong, { layers: [0], threads: 1 });
   const [residual] = await prefix.run(batch);
   await prefix.dispose();

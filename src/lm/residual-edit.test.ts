@@ -4,8 +4,9 @@ import { rm } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ConfigError, ShapeError } from "../errors.ts";
 import { createRng } from "../numerics/rng.ts";
+import { rightPad } from "./batch.ts";
 import { type Checkpoint, openCheckpoint } from "./checkpoint.ts";
-import { readFamilyGolden, rightPadded } from "./family-golden.test.data.ts";
+import { readFamilyGolden } from "./family-golden.test.data.ts";
 import { createGenerator } from "./generate.ts";
 import { writeGenerationFolder } from "./generation-golden.test.data.ts";
 import { referenceForward } from "./reference-forward.ts";
@@ -44,7 +45,7 @@ const vectors = (count: number, purpose: string): Float32Array => {
 
 /** Real rows of one sequence of [batch, length, width]. */
 function rowsOf(values: Float32Array, sequence: number, width: number): Float32Array {
-  const { length, lengths } = rightPadded(SEQUENCES);
+  const { length, lengths } = rightPad(SEQUENCES);
   return values.subarray(sequence * length * width, (sequence * length + lengths[sequence]) * width);
 }
 
@@ -87,7 +88,7 @@ const EDITS: Record<string, () => ResidualEdit[]> = {
 describe("a full forward, a padded batch", () => {
   test.each(Object.keys(EDITS))("computes what the loops of the slow twin compute: %s", async (name) => {
     const edits = EDITS[name]();
-    const batch = rightPadded(SEQUENCES);
+    const batch = rightPad(SEQUENCES);
     const got = await full.run({ ...batch, edits });
     const weights = new Map<string, Float32Array>();
     const { architecture, head } = checkpoint;
@@ -120,7 +121,7 @@ describe("a full forward, a padded batch", () => {
   });
 
   test("adding zero, and replacing every residual by itself, change no bit", async () => {
-    const batch = rightPadded(SEQUENCES);
+    const batch = rightPad(SEQUENCES);
     const plainModel = await createFullModel(checkpoint, { threads: 1, layers: [1] });
     const plain = await plainModel.run(batch);
     await plainModel.dispose();
@@ -142,7 +143,7 @@ describe("a full forward, a padded batch", () => {
   });
 
   test("promptLengths says which tokens count as prompt", async () => {
-    const batch = rightPadded(SEQUENCES);
+    const batch = rightPad(SEQUENCES);
     const values = vectors(1, "p");
     const edit = { layer: 0, kind: "add", per: "batch", values } as const;
     const promptLengths = Int32Array.of(4, 3, 1);
@@ -161,7 +162,7 @@ describe("a full forward, a padded batch", () => {
 
 describe("prefix and suffix", () => {
   test("an edited prefix into a plain suffix is the edited full forward, at and before the cut", async () => {
-    const batch = rightPadded(SEQUENCES);
+    const batch = rightPad(SEQUENCES);
     const suffix = await createSuffix(checkpoint, { layer: 1, threads: 1 });
     const prefix = await createPrefix(checkpoint, { layers: [1], editLayers: [0, 1], threads: 1 });
     for (const name of Object.keys(EDITS)) {
@@ -175,7 +176,7 @@ describe("prefix and suffix", () => {
   });
 
   test("replacing after layer L in a full forward is a suffix from L fed with the values", async () => {
-    const batch = rightPadded(SEQUENCES);
+    const batch = rightPad(SEQUENCES);
     const values = vectors(15, "s");
     const got = await full.run({
       ...batch,
@@ -198,7 +199,7 @@ describe("prefix and suffix", () => {
   });
 
   test("one residual under many edits in one suffix batch, each sequence its own", async () => {
-    const tokens = rightPadded([SEQUENCES[0]]);
+    const tokens = rightPad([SEQUENCES[0]]);
     const prefix = await createPrefix(checkpoint, { layers: [1], threads: 1 });
     const [residual] = await prefix.run(tokens);
     await prefix.dispose();
@@ -259,7 +260,7 @@ describe("while generating", () => {
       const promptLengths = Int32Array.from(SEQUENCES, ({ length }) => length);
       let sequences = SEQUENCES;
       for (let step = 0; step < 10; step += 1) {
-        const batch = rightPadded(sequences);
+        const batch = rightPad(sequences);
         const { logits } = await full.run({ ...batch, promptLengths, edits });
         sequences = sequences.map((tokens, i) => {
           const row = logits
@@ -302,20 +303,20 @@ describe("refused by name", () => {
     ["a position before the first", () => ({ positions: [[], [-1], []] }), /sequence 1: .* got -1/],
   ])("%s", async (_, change, message) => {
     const edit: ResidualEdit = { ...good, values: vectors(1, "r"), ...change() };
-    await expect(full.run({ ...rightPadded(SEQUENCES), edits: [edit] })).rejects.toThrow(message);
+    await expect(full.run({ ...rightPad(SEQUENCES), edits: [edit] })).rejects.toThrow(message);
   });
 
   test("edits of a runner made without editLayers, and editLayers outside the cut", async () => {
     const prefix = await createPrefix(checkpoint, { layers: [1], threads: 1 });
     const edits = [{ ...good, values: vectors(1, "r") }];
-    await expect(prefix.run({ ...rightPadded(SEQUENCES), edits })).rejects.toThrow(/\(none\), got 1/);
+    await expect(prefix.run({ ...rightPad(SEQUENCES), edits })).rejects.toThrow(/\(none\), got 1/);
     await prefix.dispose();
     await expect(createPrefix(checkpoint, { layers: [1], editLayers: [2] })).rejects.toThrow(ConfigError);
     await expect(createSuffix(checkpoint, { layer: 1, editLayers: [0] })).rejects.toThrow(
       /editLayers: .* got 0/,
     );
     await expect(createFullModel(checkpoint, { editLayers: [3] })).rejects.toThrow(ConfigError);
-    const short = { ...rightPadded(SEQUENCES), promptLengths: Int32Array.of(1) };
+    const short = { ...rightPad(SEQUENCES), promptLengths: Int32Array.of(1) };
     await expect(full.run(short)).rejects.toThrow(ShapeError);
   });
 });

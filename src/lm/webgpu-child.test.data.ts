@@ -5,13 +5,13 @@
 
 import { rm, writeFile } from "node:fs/promises";
 import { TunediffError } from "../errors.ts";
+import { rightPad } from "./batch.ts";
 import { openCheckpoint } from "./checkpoint.ts";
 import {
   goldenWeights,
   readFamilyGolden,
   readGoldenCases,
   realRows,
-  rightPadded,
   writeFamilyFolder,
 } from "./family-golden.test.data.ts";
 import { createGenerator } from "./generate.ts";
@@ -30,7 +30,7 @@ async function worstError(name: string): Promise<number> {
   const [{ sequences, residuals, logits }] = (await readGoldenCases(name, 1)).filter(
     (one) => one.name === "padded",
   );
-  const batch = rightPadded(sequences);
+  const batch = rightPad(sequences);
   const got = await model.run(batch);
   const size = residuals.length / nLayers;
   const errors = layers.map((layer) =>

@@ -129,18 +129,6 @@ export function quantileOfSorted(sorted: ArrayLike<number>, q: number): number {
   return sorted[below] + (at - below) * (sorted[above] - sorted[below]);
 }
 
-/** Neumaier's compensated sum: the error does not grow with the number of terms. */
-export function compensatedSum(values: ArrayLike<number>): number {
-  let sum = 0;
-  let lost = 0;
-  for (let i = 0; i < values.length; i += 1) {
-    const next = sum + values[i];
-    lost += Math.abs(sum) >= Math.abs(values[i]) ? sum - next + values[i] : values[i] - next + sum;
-    sum = next;
-  }
-  return sum + lost;
-}
-
 /**
  * Σ‖x − x̄‖² of n vectors from pooled sums: Σ‖x‖² − ‖Σx‖²/n.
  *

@@ -10,7 +10,7 @@ import { openExamples, readMeasure } from "../measure/measure.ts";
 import type { LatentExample } from "../measure/measure-contract.ts";
 import { openStore } from "../store/store.ts";
 import type { Store } from "../store/store-contract.ts";
-import { METRICS_FILE, type MetricsLine } from "../training/metrics.ts";
+import { isTrainingLine, METRICS_FILE, type MetricsEntry } from "../training/metrics.ts";
 import { readTrainingRecord, type TrainingRecord } from "../training/training-record.ts";
 import { readTruth } from "../truth/truth-file.ts";
 import type { PerModel, ReportInput, TrainingMetric } from "./report-input.ts";
@@ -130,8 +130,8 @@ async function trainingFacts(
 ): Promise<ReportInput["training"]> {
   const lines = (await readJsonLinesArray(join(dictionaryFolder, METRICS_FILE), {
     tolerateTornEnd: true,
-  })) as MetricsLine[];
-  const metrics = lines.map(
+  })) as MetricsEntry[];
+  const metrics = lines.filter(isTrainingLine).map(
     ({ step, fve, l0, loss, dead }): TrainingMetric => ({
       step,
       fve: fve.total,

@@ -62,8 +62,3 @@ export function formatSeconds(seconds: number): string {
 export function formatNumber(count: number, singular: string, plural = `${singular}s`): string {
   return `${formatCount(count)} ${count === 1 ? singular : plural}`;
 }
-
-/** First hexadecimal digits of a hash, enough to tell two apart by eye. */
-export function shortHash(hash: string): string {
-  return hash.length > 12 ? `${hash.slice(0, 12)}…` : hash;
-}

@@ -1,3 +1,5 @@
+// Chat templates as foreign programs: their refusals, caps, deadline and clock, and which of a folder's files holds the one.
+
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

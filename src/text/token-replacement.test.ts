@@ -1,3 +1,6 @@
+// Which ids stand in a document: those the base reads in place of others, skipped ones, BOS tokens, control tokens that text
+// makes by accident.
+
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

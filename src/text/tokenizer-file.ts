@@ -244,23 +244,6 @@ export function hashTokenizer(json: TokenizerJson): string {
   return hash.digest("hex");
 }
 
-/** Where two tokenizers first part ways, in words, or null when they give the same ids to every text. */
-export function firstTokenizerDifference(base: TokenizerJson, finetuned: TokenizerJson): string | null {
-  const partsBase = tokenizerParts(base);
-  const partsFinetuned = tokenizerParts(finetuned);
-  for (const part of TOKENIZER_PARTS) {
-    const [a, b] = [partsBase[part], partsFinetuned[part]];
-    if (canonicalJson(a) === canonicalJson(b)) continue;
-    const show = (value: unknown): string =>
-      value === undefined ? "nothing" : canonicalJson(value).slice(0, 120);
-    if (!Array.isArray(a) || !Array.isArray(b)) return `${part}: base ${show(a)}, finetuned ${show(b)}`;
-    let at = 0;
-    while (canonicalJson(a[at]) === canonicalJson(b[at])) at += 1;
-    return `${part}, entry ${at}: base ${show(a[at])}, finetuned ${show(b[at])}`;
-  }
-  return null;
-}
-
 function tokenContent(value: unknown): string | undefined {
   if (typeof value === "string") return value;
   if (

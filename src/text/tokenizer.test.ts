@@ -10,7 +10,7 @@ import {
 } from "../../test/golden/text/tiny-tokenizer.ts";
 import { packageRoot } from "../package-root.ts";
 import { type Encoding, loadTokenizer } from "./tokenizer.ts";
-import { firstTokenizerDifference, hashTokenizer, type TokenizerJson } from "./tokenizer-file.ts";
+import { hashTokenizer, type TokenizerJson } from "./tokenizer-file.ts";
 
 const root = mkdtempSync(join(tmpdir(), "tunediff-tokenizer-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -129,13 +129,7 @@ test("the hash ignores what does not decide ids and notices what does", () => {
     ["model options", (copy) => Object.assign(model(copy), { ignore_merges: true })],
   ];
   for (const [difference, change] of harmful) {
-    expect(hashTokenizer(json(change))).not.toBe(hash);
-    expect(
-      firstTokenizerDifference(
-        json(() => {}),
-        json(change),
-      ),
-    ).toContain(difference);
+    expect(hashTokenizer(json(change)), difference).not.toBe(hash);
   }
 });
 
