@@ -4,6 +4,7 @@
 
 import { createRng } from "../src/numerics/rng.ts";
 import { createEngine, type FastEngine } from "../src/training/engine.ts";
+import type { ShardTimes } from "../src/training/shard.ts";
 import type { Sparsity } from "../src/training/sparsity.ts";
 
 export interface TrainCase {
@@ -44,7 +45,6 @@ export async function openEngine(which: TrainCase, threads: number): Promise<Fas
     deadAfterRows: Number.MAX_SAFE_INTEGER,
     sparsity,
     threads,
-    shards: threads,
   });
   const rng = createRng(0, "bench train init");
   const chunk = 4096;
@@ -69,4 +69,17 @@ export async function stepOnce(engine: FastEngine, x: Float32Array, which: Train
   const maxGradientNorm = isPenalised ? Number.POSITIVE_INFINITY : 1;
   await engine.update({ learningRate: 1e-4, maxGradientNorm, gradientNorm });
   return (performance.now() - started) / 1000;
+}
+
+/**
+ * Milliseconds of the parts of the engine's last step: of the slowest shard, but for those in which shards wait for each other
+ * (select, exchange), which are the fastest's: what they cost without the waiting.
+ */
+export async function partsOf(engine: FastEngine): Promise<Record<keyof ShardTimes, number>> {
+  const shards = await engine.times();
+  const parts = (Object.keys(shards[0]) as (keyof ShardTimes)[]).map((part) => {
+    const ms = shards.map((times) => times[part]);
+    return [part, part === "select" || part === "exchange" ? Math.min(...ms) : Math.max(...ms)] as const;
+  });
+  return Object.fromEntries(parts) as Record<keyof ShardTimes, number>;
 }

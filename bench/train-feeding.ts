@@ -19,7 +19,7 @@ import { drawBatch, openEngine, stepOnce, type TrainCase } from "./train-cases.t
 
 const CASE: TrainCase = { name: "step-512", dModel: 512, nLatents: 16_384, k: 64, batch: 2048 };
 const N_ROWS = 2 ** 16;
-const STEPS = 24;
+const STEPS = 40;
 const WARM_STEPS = 4;
 
 export async function writeStore(folder: string): Promise<void> {
@@ -138,7 +138,12 @@ export async function benchFeeding(): Promise<BenchRow[]> {
     });
     return [
       row("wait for a batch, share of a step", (100 * mean(waits)) / mean(fed), "%"),
-      row("step fed from disk over step in memory, medians", 100 * (median(fed) / median(alone) - 1), "%"),
+      // Steps next to each other are compared, so that what the machine does over minutes drops out.
+      row(
+        "fed from disk, more than the step before from memory",
+        (100 * median(fed.map((seconds, i) => seconds - alone[i]))) / median(alone),
+        "%",
+      ),
     ];
   } finally {
     await engine.dispose();

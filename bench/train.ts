@@ -11,13 +11,16 @@ import { join } from "node:path";
 import { type PythonPeer, startPython } from "./python-peer.ts";
 import type { BenchRow } from "./run.ts";
 import { median } from "./statistics.ts";
-import { drawBatch, openEngine, stepOnce, type TrainCase } from "./train-cases.ts";
+import { drawBatch, openEngine, partsOf, stepOnce, type TrainCase } from "./train-cases.ts";
 import { benchCost } from "./train-cost.ts";
 import { benchFeeding } from "./train-feeding.ts";
 import { benchTrainMemory } from "./train-memory.ts";
 
 const STEPS = 5;
 const WARM_STEPS = 2;
+
+/** As in the paper for Gemma-2-2B; more than a single WASM memory holds. Only when named: it takes 13 GB. */
+const PAPER: TrainCase = { name: "paper-2304", dModel: 2304, nLatents: 73_728, k: 100, batch: 2048 };
 
 const CASES: (TrainCase & { peers: ("reference-dense" | "sparse-torch")[] })[] = [
   {
@@ -53,17 +56,6 @@ const CASES: (TrainCase & { peers: ("reference-dense" | "sparse-torch")[] })[] =
 const range = (seconds: number[]): string =>
   `${Math.min(...seconds).toFixed(3)}–${Math.max(...seconds).toFixed(3)} s`;
 
-/** The parts of the engine's last step, as milliseconds of the slowest shard. */
-async function partsOf(engine: Awaited<ReturnType<typeof openEngine>>): Promise<Record<string, number>> {
-  const shards = await engine.times();
-  return Object.fromEntries(
-    Object.keys(shards[0]).map((part) => [
-      part,
-      Math.max(...shards.map((times) => times[part as keyof typeof times])),
-    ]),
-  );
-}
-
 async function benchCase(which: (typeof CASES)[number]): Promise<BenchRow[]> {
   const threads = cpus().length;
   const folder = mkdtempSync(join(tmpdir(), "tunediff-bench-"));
@@ -80,6 +72,12 @@ async function benchCase(which: (typeof CASES)[number]): Promise<BenchRow[]> {
     rmSync(folder, { recursive: true, force: true });
   }
   return rows;
+}
+
+/** No peer. */
+async function alone(): Promise<Omit<Parameters<typeof againstPeer>[0], "which">> {
+  const x = drawBatch(PAPER);
+  return { x, threads: cpus().length, peer: undefined, peerName: "no peer", isFirst: true };
 }
 
 async function againstPeer(options: {
@@ -137,6 +135,7 @@ export async function benchTrain(): Promise<BenchRow[]> {
   const isWanted = (name: string): boolean => wanted === undefined || wanted.includes(name);
   const rows: BenchRow[] = [];
   for (const which of CASES) if (isWanted(which.name)) rows.push(...(await benchCase(which)));
+  if (wanted?.includes(PAPER.name)) rows.push(await againstPeer({ which: PAPER, ...(await alone()) }));
   if (isWanted("feeding")) rows.push(...(await benchFeeding()));
   if (isWanted("memory")) rows.push(...benchTrainMemory());
   if (isWanted("cost")) rows.push(...(await benchCost()));
