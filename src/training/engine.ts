@@ -24,16 +24,17 @@ const LEAST_LATENTS_A_SHARD = 512;
 /** Below the 4 GiB of a WASM memory. */
 const MOST_SHARD_BYTES = 3.9 * 2 ** 30;
 
-/** One a core, more when memory asks for it, one for small dictionaries. */
+/** One a core, twice or more times as many when memory asks for it, one for small dictionaries. */
 export function defaultShards(options: EngineOptions): number {
   const { nLatents, width, batchRows } = options;
   const forCores = Math.min(availableParallelism(), Math.floor(nLatents / LEAST_LATENTS_A_SHARD));
-  let shards = Math.max(1, forCores);
+  const least = Math.max(1, forCores);
+  let shards = least;
   while (
     shards < nLatents &&
     shardBytes(options, { nLatents: Math.ceil(nLatents / shards), width, batchRows }) > MOST_SHARD_BYTES
   ) {
-    shards += 1;
+    shards += least; // as many on every core
   }
   return shards;
 }
