@@ -66,11 +66,11 @@ export interface TrainConfig {
   seed: number;
   /** Seed of the order of rows alone, so that runs of several seeds can share their batches; undefined: seed. */
   dataSeed?: number;
-  /** Threads of what follows training (calibration) and of a single shard's dense product; does not change any result. */
+  /** Threads to compute with; undefined: all cores. Without `shards` it is also the most shards a new run has. */
   threads?: number;
   /**
    * Latent shards, each on a thread of its own with its own memory. Another number rounds sums in another order. Undefined: one
-   * a core, or the number of the checkpoint that is gone on from.
+   * a thread for large dictionaries, or the number of the checkpoint that is gone on from.
    */
   shards?: number;
   /** Held-out figures in threshold mode every so many steps, as lines of metrics.jsonl; undefined: in training.json, at the end. */

@@ -5,7 +5,7 @@ import { initialDictionary } from "../dictionary/init.ts";
 import { siteOffsets as siteOffsetsOf } from "../dictionary/latent-norms.ts";
 import { ShapeError, StorageError } from "../errors.ts";
 import { createRng } from "../numerics/rng.ts";
-import { createEngine, createLocalEngine } from "./engine.ts";
+import { createEngine, createLocalEngine, defaultShards } from "./engine.ts";
 import { type Engine, type EngineOptions, PARAMETER_NAMES, STATE_KINDS } from "./engine-contract.ts";
 import { createReferenceEngine } from "./reference-engine.ts";
 import { startShardThreads } from "./shard-threads.ts";
@@ -250,6 +250,18 @@ test("rows that an engine does not have are refused", async () => {
   await expect(engine.write("parameter", "encoderWeight", new Float32Array(6))).rejects.toThrow(/rows of 5/);
   await expect(engine.read("parameter", "encoderBias", { from: 3, to: 21 })).rejects.toThrow(ShapeError);
   await engine.dispose();
+});
+
+test("by default a shard a thread, one for small dictionaries, more on every thread where memory asks for it", () => {
+  const { options } = setUp({ widths: [3, 2], nLatents: 20, batchRows: 8, k: 1 });
+  const shards = (changes: Partial<EngineOptions>): number => defaultShards({ ...options, ...changes });
+  expect(shards({ threads: 4 })).toBe(1);
+  expect(shards({ threads: 4, nLatents: 1024 })).toBe(2);
+  expect(shards({ threads: 4, nLatents: 2 ** 14 })).toBe(4);
+  expect(shards({ threads: 1, nLatents: 2 ** 14 })).toBe(1);
+  // The paper's size is 11 GB of state.
+  const paper = { nLatents: 73_728, width: 4608, batchRows: 2048, largestK: 100, auxLatents: 1152 };
+  expect(shards({ threads: 2, ...paper })).toBe(4);
 });
 
 test("a batch of another width, or of too many rows, is refused", async () => {

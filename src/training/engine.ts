@@ -27,7 +27,7 @@ const MOST_SHARD_BYTES = 3.9 * 2 ** 30;
 /** One a core, twice or more times as many when memory asks for it, one for small dictionaries. */
 export function defaultShards(options: EngineOptions): number {
   const { nLatents, width, batchRows } = options;
-  const forCores = Math.min(availableParallelism(), Math.floor(nLatents / LEAST_LATENTS_A_SHARD));
+  const forCores = Math.min(coresOf(options), Math.floor(nLatents / LEAST_LATENTS_A_SHARD));
   const least = Math.max(1, forCores);
   let shards = least;
   while (
@@ -37,6 +37,11 @@ export function defaultShards(options: EngineOptions): number {
     shards += least; // as many on every core
   }
   return shards;
+}
+
+/** Threads to compute with: those asked for, else all. */
+function coresOf({ threads }: EngineOptions): number {
+  return threads !== undefined && threads > 0 ? threads : availableParallelism();
 }
 
 export interface FastEngine extends Engine {
@@ -56,8 +61,7 @@ export function shardBorders(nLatents: number, nShards: number): number[] {
 export async function createEngine(options: EngineOptions): Promise<FastEngine> {
   const nShards = Math.min(options.shards ?? defaultShards(options), options.nLatents);
   const borders = shardBorders(options.nLatents, nShards);
-  const cores = options.threads ?? availableParallelism();
-  const threads = Math.max(1, Math.floor(cores / nShards));
+  const threads = Math.max(1, Math.floor(coresOf(options) / nShards));
   if (nShards === 1) {
     const shard = await createShard({
       options,
