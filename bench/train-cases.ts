@@ -4,7 +4,7 @@
 
 import { createRng } from "../src/numerics/rng.ts";
 import { createEngine, type FastEngine } from "../src/training/engine.ts";
-import type { ShardTimes } from "../src/training/shard.ts";
+import type { ShardTimes } from "../src/training/shard-clock.ts";
 import type { Sparsity } from "../src/training/sparsity.ts";
 
 export interface TrainCase {

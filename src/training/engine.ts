@@ -15,7 +15,8 @@ import {
   shapeOf,
 } from "./engine-contract.ts";
 import type { Floats, Parameters } from "./loss.ts";
-import { createShard, type Shard, type ShardTimes } from "./shard.ts";
+import { createShard, type Shard } from "./shard.ts";
+import type { ShardTimes } from "./shard-clock.ts";
 import { shardBytes } from "./shard-memory.ts";
 import { startShardThreads } from "./shard-threads.ts";
 

@@ -6,14 +6,9 @@ import { localCollectives } from "../compute/collective.ts";
 import { selectBatchTopKReference, selectTopKReference } from "../dictionary/select.ts";
 import { shardBorders } from "./engine.ts";
 import type { EngineOptions } from "./engine-contract.ts";
+import { selectTopOfRows } from "./row-selection.ts";
 import { createShardMemory } from "./shard-memory.ts";
-import {
-  nextBoundFactor,
-  type Selected,
-  selectBatchTopK,
-  selectTopOfRows,
-  tilesOf,
-} from "./shard-selection.ts";
+import { nextBoundFactor, type Selected, selectBatchTopK, tilesOf } from "./shard-selection.ts";
 
 interface Problem {
   /** [nRows, nLatents] row-major. */

@@ -17,34 +17,17 @@ import {
   shapeOf,
 } from "./engine-contract.ts";
 import { VARIANCE_ROUNDING } from "./loss.ts";
+import { selectTopOfRows } from "./row-selection.ts";
+import { createShardClock, type ShardTimes } from "./shard-clock.ts";
 import { createDenseRoute } from "./shard-dense.ts";
 import { createShardMemory, DENSE_SHARE, type EntryLists } from "./shard-memory.ts";
-import {
-  nextBoundFactor,
-  selectBatchTopK,
-  selectTopOfRows,
-  smallestOver,
-  tilesOf,
-} from "./shard-selection.ts";
-
-export interface ShardUpdate {
-  learningRate: number;
-  /** Multiplies the gradients: the clipping factor. */
-  gradientScale: number;
-  /** 1 for the first update. */
-  updateNumber: number;
-}
-
-/** Milliseconds of the parts of the last step, for bench/. */
-export type ShardTimes = Record<
-  "dense" | "select" | "decode" | "exchange" | "gradients" | "adam" | "rest",
-  number
->;
+import { nextBoundFactor, selectBatchTopK, smallestOver, tilesOf } from "./shard-selection.ts";
+import { type AdamUpdate, createShardUpdater } from "./shard-update.ts";
 
 export interface Shard {
   /** batch [nRows, width], any memory; the same for all shards. The result is the same in all shards. */
   backward(batch: Float32Array, level: number): Promise<StepResult>;
-  update(options: ShardUpdate): Promise<void>;
+  update(adam: AdamUpdate): Promise<void>;
   /** Rows of the shard's own latents, counted from its first: a copy, in `target` when one is given. */
   read(
     kind: StateKind | "gradient",
@@ -69,53 +52,27 @@ export interface ShardOptions {
   threads: number;
 }
 
-/** Rows of Adam and of the norms that follow it, so that they lie in cache for both. */
-const UPDATE_BLOCK_VALUES = 2 ** 15;
-
-const TIME_PARTS = ["dense", "select", "decode", "exchange", "gradients", "adam", "rest"] as const;
-
 /** All state zero. Throws StorageError when its memory would pass 4 GiB. */
 export async function createShard({ options, nLatents, collective, threads }: ShardOptions): Promise<Shard> {
   const { width, siteOffsets, batchRows, auxAlpha, auxLatents, deadAfterRows } = options;
-  const { codeNormalisation = "crosscoder", reconstruction = "norm" } = options;
+  const { reconstruction = "norm" } = options;
   const kind = options.sparsity?.kind ?? "batchTopK";
   const nSites = siteOffsets.length - 1;
   const memory = createShardMemory(options, { nLatents, width, batchRows });
-  const { kernels, arrays, weight, norms, touched, kept, auxiliary } = memory;
-  const { parameter, firstMoment, secondMoment, gradient } = arrays;
+  const { kernels, arrays, weight, touched, kept, auxiliary } = memory;
+  const { parameter, gradient } = arrays;
   const gemm = await createGemm({ threads });
   const dense = createDenseRoute({ memory, gemm, shape: { nLatents, width }, options });
   const rowsSinceFired = new Float64Array(nLatents);
   const shape = { nLatents, width };
   const isFirst = collective.rank === 0;
+  const updater = createShardUpdater({ memory, options, shape, ownsDecoderBias: isFirst });
   let nRows = 0;
   let isWeightStale = true;
   let smallestKept = 0;
   let boundFactor = nextBoundFactor();
-  let times = Object.fromEntries(TIME_PARTS.map((part) => [part, 0])) as ShardTimes;
-  let lap = 0;
-  const spent = (part: keyof ShardTimes): void => {
-    const now = performance.now();
-    times[part] += now - lap;
-    lap = now;
-  };
-
-  /** W of latents [from, to): sums of the sites' decoder norms, the norm over all sites, or 1. */
-  function updateWeights(from: number, to: number): void {
-    const [own, part] = [weight.subarray(from, to), norms.subarray(from, to)];
-    if (codeNormalisation === "none") {
-      own.fill(1);
-      return;
-    }
-    const rows = parameter.decoderWeight.subarray(from * width, to * width);
-    const borders = codeNormalisation === "sae" ? [0, width] : siteOffsets;
-    own.fill(0);
-    for (let site = 0; site + 1 < borders.length; site += 1) {
-      const [columnStart, nColumns] = [borders[site], borders[site + 1] - borders[site]];
-      kernels.rowNorms(rows, { nRows: to - from, width, columnStart, nColumns, out: part });
-      for (let j = 0; j < own.length; j += 1) own[j] += part[j];
-    }
-  }
+  const clock = createShardClock();
+  const { spent } = clock;
 
   const tiles = (): TiledRows => ({
     pre: memory.pre.subarray(0, nRows * nLatents),
@@ -298,11 +255,10 @@ export async function createShard({ options, nLatents, collective, threads }: Sh
 
   return {
     async backward(batch, level) {
-      times = Object.fromEntries(TIME_PARTS.map((part) => [part, 0])) as ShardTimes;
-      lap = performance.now();
+      clock.reset();
       nRows = batch.length / width;
       memory.x.set(batch);
-      if (isWeightStale) updateWeights(0, nLatents);
+      if (isWeightStale) updater.updateWeights(0, nLatents);
       isWeightStale = false;
       spent("rest");
 
@@ -360,33 +316,8 @@ export async function createShard({ options, nLatents, collective, threads }: Sh
     },
 
     async update(adam) {
-      lap = performance.now();
-      const step = (name: ParameterName, from: number, to: number): void => {
-        const { rowLength } = shapeOf(name, shape);
-        const part = (all: Float32Array): Float32Array => all.subarray(from * rowLength, to * rowLength);
-        kernels.adamRows(
-          {
-            parameter: part(parameter[name]),
-            gradient: part(gradient[name]),
-            firstMoment: part(firstMoment[name]),
-            secondMoment: part(secondMoment[name]),
-          },
-          {
-            ...adam,
-            touched: name === "decoderBias" ? memory.always : touched.subarray(from, to),
-            rowLength,
-          },
-        );
-      };
-      step("encoderWeight", 0, nLatents);
-      step("encoderBias", 0, nLatents);
-      if (isFirst) step("decoderBias", 0, 1);
-      const block = Math.max(1, Math.floor(UPDATE_BLOCK_VALUES / width));
-      for (let from = 0; from < nLatents; from += block) {
-        const to = Math.min(nLatents, from + block);
-        step("decoderWeight", from, to);
-        updateWeights(from, to);
-      }
+      clock.start();
+      updater.update(adam);
       isWeightStale = false;
       spent("adam");
     },
@@ -415,7 +346,7 @@ export async function createShard({ options, nLatents, collective, threads }: Sh
       x: memory.x.slice(0, nRows * width),
       residual: memory.residual.slice(0, nRows * width),
     }),
-    times: async () => times,
+    times: async () => clock.times(),
     dispose: () => gemm.dispose(),
   };
 }
