@@ -36,7 +36,7 @@ export function drawBatch({ dModel, batch }: TrainCase, seed = 1): Float32Array 
 }
 
 /** An engine with random rows of norm about 0.3 a site, the decoder a copy of the encoder. */
-export async function openEngine(which: TrainCase, threads: number): Promise<FastEngine> {
+export async function openEngine(which: TrainCase, threads: number, shards?: number): Promise<FastEngine> {
   const { dModel, nLatents, k, batch, sparsity } = which;
   const width = 2 * dModel;
   const engine = await createEngine({
@@ -45,6 +45,7 @@ export async function openEngine(which: TrainCase, threads: number): Promise<Fas
     deadAfterRows: Number.MAX_SAFE_INTEGER,
     sparsity,
     threads,
+    shards,
   });
   const rng = createRng(0, "bench train init");
   const chunk = 4096;

@@ -3,7 +3,7 @@
 // Peers: reference-dense, the field's dense autograd; sparse-torch, a fused encoder and gathered decode as sparsify has them.
 // Steps alternate, two of each are thrown away, medians of five are reported with their range. Then: the parts of a step, its
 // cost against size (train-cost.ts), feeding from a store (train-feeding.ts), peak memory (train-memory.ts).
-// `npm run bench -- train` does all; TUNEDIFF_BENCH_CASES=step-512,l1-512 names cases, "cost", "feeding" and "memory" are cases too.
+// `npm run bench -- train` does all; TUNEDIFF_BENCH_CASES=step-512,l1-512 names cases, "shards", "cost", "feeding" and "memory" are cases too.
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
@@ -130,12 +130,37 @@ function printParts(name: string, parts: Record<string, number>[]): void {
   console.error(`${name}: ${shown.join(", ")}`);
 }
 
+/** step-512 on a shard a thread against one shard whose product has all threads: the dense part, and the whole step. */
+async function benchShards(): Promise<BenchRow[]> {
+  const which = CASES[1];
+  const x = drawBatch(which);
+  const threads = cpus().length;
+  const sides = [await openEngine(which, threads), await openEngine(which, threads, 1)];
+  const dense: number[][] = [[], []];
+  const steps: number[][] = [[], []];
+  for (let step = 0; step < STEPS + WARM_STEPS; step += 1) {
+    for (const [side, engine] of sides.entries()) {
+      const seconds = await stepOnce(engine, x, which);
+      if (step < WARM_STEPS) continue;
+      steps[side].push(seconds);
+      dense[side].push((await partsOf(engine)).dense / 1000);
+    }
+  }
+  await Promise.all(sides.map((engine) => engine.dispose()));
+  const row = (metric: string, [ours, one]: number[]): BenchRow => ({
+    ...{ case: `shards ${which.name}`, metric, ours, peer: one, ratio: one / ours, unit: "s" },
+    peerName: `one shard, ${threads} threads`,
+  });
+  return [row("dense product", dense.map(median)), row("one step", steps.map(median))];
+}
+
 export async function benchTrain(): Promise<BenchRow[]> {
   const wanted = process.env.TUNEDIFF_BENCH_CASES?.split(",");
   const isWanted = (name: string): boolean => wanted === undefined || wanted.includes(name);
   const rows: BenchRow[] = [];
   for (const which of CASES) if (isWanted(which.name)) rows.push(...(await benchCase(which)));
   if (wanted?.includes(PAPER.name)) rows.push(await againstPeer({ which: PAPER, ...(await alone()) }));
+  if (isWanted("shards")) rows.push(...(await benchShards()));
   if (isWanted("feeding")) rows.push(...(await benchFeeding()));
   if (isWanted("memory")) rows.push(...benchTrainMemory());
   if (isWanted("cost")) rows.push(...(await benchCost()));

@@ -6,6 +6,26 @@
 import { anyOf16 } from "./block";
 import { kthLargest } from "./select";
 
+// @ts-ignore: decorator
+@inline
+function putEntry(
+  place: u32,
+  i: u32,
+  j: u32,
+  f: f32,
+  v: f32,
+  row: usize,
+  latent: usize,
+  code: usize,
+  activation: usize,
+): void {
+  const to = <usize>place << 2;
+  store<u32>(row + to, i);
+  store<u32>(latent + to, j);
+  store<f32>(code + to, f);
+  store<f32>(activation + to, v);
+}
+
 // Appends the entries of a tile with pre > 0 and v = pre · W >= bound, in row-major order.
 // pre [nRows, nLatents], weight [nLatents]; firstLatent is added to the latent. Entries go to places count, count + 1, … below
 // capacity. Returns the new count; more than capacity means that entries are missing.
@@ -35,13 +55,7 @@ export function collectEntries(
         const p = load<f32>(base + at);
         const v = p * load<f32>(weight + at);
         if (!(p > 0) || !(v >= bound)) continue;
-        if (count < capacity) {
-          const to = <usize>count << 2;
-          store<u32>(row + to, i);
-          store<u32>(latent + to, firstLatent + j);
-          store<f32>(code + to, p);
-          store<f32>(activation + to, v);
-        }
+        if (count < capacity) putEntry(count, i, firstLatent + j, p, v, row, latent, code, activation);
         count += 1;
       }
     }
@@ -63,11 +77,9 @@ export function filterEntries(
     const from = <usize>entry << 2;
     const v = load<f32>(activation + from);
     if (!(v >= bound)) continue;
-    const to = <usize>kept << 2;
-    store<u32>(row + to, load<u32>(row + from));
-    store<u32>(latent + to, load<u32>(latent + from));
-    store<f32>(code + to, load<f32>(code + from));
-    store<f32>(activation + to, v);
+    const i = load<u32>(row + from);
+    const j = load<u32>(latent + from);
+    putEntry(kept, i, j, load<f32>(code + from), v, row, latent, code, activation);
     kept += 1;
   }
   return kept;
@@ -171,14 +183,8 @@ export function topOfRow(
       const j = load<u32>(place + (<usize>n << 2));
       const first = (j / tileLatents) * tileLatents;
       const inTile = min(tileLatents, nLatents - first);
-      const to = <usize>count << 2;
-      store<u32>(row + to, i);
-      store<u32>(latent + to, j);
-      store<f32>(
-        code + to,
-        load<f32>(pre + ((<usize>nRows * first + <usize>i * inTile + (j - first)) << 2)),
-      );
-      store<f32>(activation + to, v);
+      const f = load<f32>(pre + ((<usize>nRows * first + <usize>i * inTile + (j - first)) << 2));
+      putEntry(count, i, j, f, v, row, latent, code, activation);
     }
     count += 1;
   }

@@ -47,8 +47,6 @@ export interface KthLargest {
 export interface Kernels {
   /** Over rows of rowLength values; where touched [rows] is 0 the gradient counts as 0 and is not looked at. */
   adamRows(arrays: AdamArrays, options: AdamOptions & { touched: Uint8Array; rowLength: number }): void;
-  /** Exact selection among `values` [count], all > 0. */
-  kthLargest(values: Float32Array, count: number, rank: number): KthLargest;
   /** Exact selection among the activations themselves. */
   kthLargestActivation(rows: ScoredRows, rank: number): KthLargest;
   /** Entries with pre > 0 and v > threshold, and the first `ties` with v = threshold; returns their number. */

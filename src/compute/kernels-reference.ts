@@ -28,8 +28,6 @@ export const referenceKernels: Kernels = {
     }
   },
 
-  kthLargest: (values, count, rank) => kthLargestBySorting(Array.from(values.subarray(0, count)), rank),
-
   kthLargestActivation({ pre, weight, nRows, nLatents }, rank) {
     const activations = Array.from(pre.subarray(0, nRows * nLatents), (p, i) =>
       p > 0 ? f(p * weight[i % nLatents]) : 0,

@@ -162,10 +162,6 @@ export function createKernels({ bytes }: { bytes: number }): KernelArena {
         1 / Math.sqrt(1 - ADAM.beta2 ** options.updateNumber),
       );
     },
-    kthLargest(values, count, rank) {
-      const value = raw.kthLargest(at(values, count, "values"), 0, 1, count, rank, histogram.byteOffset);
-      return { value, ties: histogram[0] };
-    },
     kthLargestActivation(rows, rank) {
       const value = raw.kthLargest(...scored(rows), rank, histogram.byteOffset);
       return { value, ties: histogram[0] };

@@ -13,30 +13,14 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { InterruptedError, MismatchError, StorageError, TunediffError } from "../errors.ts";
 import { type Disk, disk } from "../formats/disk.ts";
 import { createRng } from "../numerics/rng.ts";
-import { DEFAULT_TRAIN_CONFIG, type TrainConfig } from "./config.ts";
-import { memoryStore, pairOfSites, plantedActivations } from "./memory-store.test.helper.ts";
+import { JOB_CONFIG, jobStore } from "./checkpoint-job.test.helper.ts";
+import type { TrainConfig } from "./config.ts";
 import { train } from "./train.ts";
 
 const original: Disk = { ...disk };
 
-const WIDTH = 6;
-const concepts = Array.from({ length: 6 }, (_, c) => ({ base: c === 0 ? 0 : 1, finetuned: c === 1 ? 0 : 1 }));
-const activations = plantedActivations({ concepts, width: WIDTH, nRows: 220, density: 0.2, noise: 0.02 });
-const store = () => memoryStore(activations, { sites: pairOfSites(WIDTH) });
-const config: TrainConfig = {
-  ...DEFAULT_TRAIN_CONFIG,
-  engine: "reference",
-  nLatents: 12,
-  k: 1,
-  steps: 6,
-  batchRows: 32,
-  deadAfterFraction: 0.4,
-  checkpointEverySteps: 2,
-  logEverySteps: 2,
-  calibrationRows: 32,
-  threads: 1,
-  shards: 3,
-};
+const store = jobStore;
+const config: TrainConfig = { ...JOB_CONFIG, deadAfterFraction: 0.4 };
 
 let parent: string;
 let begun: string;

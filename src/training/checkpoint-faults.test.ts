@@ -15,33 +15,17 @@ import { InterruptedError, StorageError } from "../errors.ts";
 import { verifyFolder } from "../formats/atomic.ts";
 import { type Disk, disk } from "../formats/disk.ts";
 import { createRng } from "../numerics/rng.ts";
-import { DEFAULT_TRAIN_CONFIG, type TrainConfig } from "./config.ts";
-import { memoryStore, pairOfSites, plantedActivations } from "./memory-store.test.helper.ts";
+import { JOB_CONFIG, jobStore } from "./checkpoint-job.test.helper.ts";
+import type { TrainConfig } from "./config.ts";
 import { train } from "./train.ts";
 
 const original: Disk = { ...disk };
 /** Here no power fails, and a real fsync would be most of the time. It stays a call that can fail. */
 const quickDisk: Disk = { ...original, sync: async () => {} };
 
-const WIDTH = 6;
-const concepts = Array.from({ length: 6 }, (_, c) => ({ base: c === 0 ? 0 : 1, finetuned: c === 1 ? 0 : 1 }));
-const activations = plantedActivations({ concepts, width: WIDTH, nRows: 220, density: 0.2, noise: 0.02 });
-const store = () => memoryStore(activations, { sites: pairOfSites(WIDTH) });
+const store = jobStore;
 /** Checkpoints after 2, 4 and 6 steps; latents die after one batch, so that the auxiliary loss acts. */
-const config: TrainConfig = {
-  ...DEFAULT_TRAIN_CONFIG,
-  engine: "reference",
-  nLatents: 12,
-  k: 1,
-  steps: 7,
-  batchRows: 32,
-  deadAfterFraction: 0.15,
-  checkpointEverySteps: 2,
-  logEverySteps: 2,
-  calibrationRows: 32,
-  threads: 1,
-  shards: 3,
-};
+const config: TrainConfig = { ...JOB_CONFIG, steps: 7, deadAfterFraction: 0.15 };
 
 /** Where everything lies; `begun`: a run interrupted after 4 steps, with checkpoints of 2 and 4. */
 let parent: string;

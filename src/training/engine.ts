@@ -9,12 +9,10 @@ import { ShapeError } from "../errors.ts";
 import {
   type Engine,
   type EngineOptions,
-  PARAMETER_NAMES,
   type ParameterName,
   type RowRange,
   shapeOf,
 } from "./engine-contract.ts";
-import type { Floats, Parameters } from "./loss.ts";
 import { createShard, type Shard } from "./shard.ts";
 import type { ShardTimes } from "./shard-clock.ts";
 import { shardBytes } from "./shard-memory.ts";
@@ -175,12 +173,4 @@ function engineOver(
 /** Factor that brings a gradient of this norm down to the largest allowed, as torch's clip_grad_norm_. */
 export function clipFactor(gradientNorm: number, maxGradientNorm: number): number {
   return Math.min(1, maxGradientNorm / (gradientNorm + 1e-6));
-}
-
-/** All parameters of an engine. */
-export async function readParameters<A extends Floats>(engine: Engine<A>): Promise<Parameters<A>> {
-  const entries = await Promise.all(
-    PARAMETER_NAMES.map(async (name) => [name, await engine.read("parameter", name)] as const),
-  );
-  return Object.fromEntries(entries) as unknown as Parameters<A>;
 }

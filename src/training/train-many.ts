@@ -188,7 +188,7 @@ const isDone = ({ run }: OpenJob): boolean => run.completedSteps() >= run.config
 
 /** Equal spaces are one object, so that batches are normalised once for all that share them. */
 function createSpaces(rows: TrainingRows): (config: TrainConfig) => Normaliser | undefined {
-  const made = new Map(rows.normaliser && [[rows.normaliser.targetRms, rows.normaliser]]);
+  const made = new Map<number, Normaliser>();
   return ({ normalise = true, targetRms }) => {
     if (!normalise) return undefined;
     const normaliser = made.get(targetRms) ?? rows.normaliserFor(targetRms);

@@ -1,7 +1,6 @@
 // Which rows are trained on and how they are normalised: one pass over the training split before the first step.
 //
-// Left out: BOS rows and norm outliers. The normaliser is fitted on the rest, all of it, unless raw activations are asked
-// for. At 10^8 rows this pass should become statistics that the harvest writes; its result would be the same.
+// Left out: BOS rows and norm outliers. A normaliser is fitted on the rest, all of it. At 10^8 rows this pass should become statistics that the harvest writes; its result would be the same.
 
 import type { Normaliser } from "../dictionary/dictionary.ts";
 import { createNormaliserFit } from "../dictionary/normaliser.ts";
@@ -22,17 +21,12 @@ export interface TrainingRows {
   nOutliers: number;
   /** Largest ordinary norm a site, raw units. */
   normLimits: number[];
-  /** Undefined: activations are trained on as they are. */
-  normaliser: Normaliser | undefined;
-  /** The same rows brought to another size. */
+  /** The normaliser that brings these rows to a root mean square norm of targetRms a site. */
   normaliserFor: (targetRms: number) => Normaliser;
 }
 
 export interface TrainingRowsOptions {
   store: Store;
-  targetRms: number;
-  /** Undefined: true. */
-  normalise?: boolean;
   outlierFactor: number;
   reportProgress?: ReportProgress;
   signal?: AbortSignal;
@@ -40,7 +34,7 @@ export interface TrainingRowsOptions {
 
 /** Throws ConfigError when no row is left, NumericsError when activations are not finite or constant. */
 export async function prepareTrainingRows(options: TrainingRowsOptions): Promise<TrainingRows> {
-  const { store, targetRms, normalise = true, outlierFactor, reportProgress, signal } = options;
+  const { store, outlierFactor, reportProgress, signal } = options;
   const { sites } = store.manifest;
   const rows = rowsOfSplit(store, "train");
   const limits = await normLimits(store, outlierFactor);
@@ -64,8 +58,8 @@ export async function prepareTrainingRows(options: TrainingRowsOptions): Promise
       hint: "give more text: documents are split 8 : 1 : 1 or as the data file says",
     });
   }
-  // Also where it is not used: this is what finds activations that are not finite, or constant, before the first step.
-  const normaliser = fit.finish(targetRms);
+  // For its check alone: this is what finds activations that are not finite, or constant, before the first step.
+  fit.finish(1);
   const inSplit = store.rows.split.reduce((n, split) => n + (SPLITS[split] === "train" ? 1 : 0), 0);
   return {
     included,
@@ -73,7 +67,6 @@ export async function prepareTrainingRows(options: TrainingRowsOptions): Promise
     nBos: inSplit - rows.length,
     nOutliers: rows.length - fit.rows(),
     normLimits: limits,
-    normaliser: normalise ? normaliser : undefined,
     normaliserFor: fit.finish,
   };
 }
