@@ -8,6 +8,7 @@
 export * from "./adam";
 export * from "./dense";
 export * from "./entries";
+export * from "./measure";
 export * from "./select";
 export * from "./sparse";
 export * from "./reduce";

@@ -196,3 +196,38 @@ export interface ResidualArrays {
   share: number;
   squared: boolean;
 }
+
+/** Classes of a row in MeasureRowsArrays.flags, bits 0 and 1; bit 2 is set on template tokens. */
+export const ROW_CLASS = { ordinary: 0, normOutlier: 1, bos: 2, templateBit: 4 } as const;
+export const N_ROW_CLASSES = 3;
+/** Σ‖h − ĥ‖², Σ‖h‖², Σ‖ĥ‖² of base, then of finetuned. */
+export const N_FIT_SUMS = 6;
+
+/** Rows added to the sums of the measuring pass; what the sums mean is said in src/measure/latent-scaling.ts. */
+export interface MeasureRowsArrays {
+  nRows: number;
+  nLatents: number;
+  /** Columns of base, and of both. */
+  widthBase: number;
+  width: number;
+  /** [nRows, width] f32. */
+  x: Float32Array;
+  /** [nRows]; see ROW_CLASS. */
+  flags: Uint8Array;
+  /** rowStart [nRows + 1], latent and code as SparseCodes. */
+  rowStart: Uint32Array;
+  latent: Uint32Array;
+  code: Float32Array;
+  /** [nLatents, width], [width] f32. */
+  decoder: Float32Array;
+  bias: Float32Array;
+  /** [nLatents, stride] f64; rows of class BOS are not added. */
+  sums: Float64Array;
+  stride: number;
+  /** [N_ROW_CLASSES, width] f64: Σh by class. */
+  columnSums: Float64Array;
+  /** [N_ROW_CLASSES, N_FIT_SUMS] f64. */
+  squares: Float64Array;
+  /** [2 · width] f64, overwritten. */
+  scratch: Float64Array;
+}

@@ -8,10 +8,19 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ShapeError, StorageError } from "../errors.ts";
 import { packageRoot } from "../package-root.ts";
-import { ADAM, type CodeBuffers, type Entries, type Kernels, type ScoredRows } from "./kernel-contract.ts";
+import {
+  ADAM,
+  type CodeBuffers,
+  type Entries,
+  type Kernels,
+  type MeasureRowsArrays,
+  N_FIT_SUMS,
+  N_ROW_CLASSES,
+  type ScoredRows,
+} from "./kernel-contract.ts";
 
 export type * from "./kernel-contract.ts";
-export { ADAM } from "./kernel-contract.ts";
+export { ADAM, N_FIT_SUMS, N_ROW_CLASSES, ROW_CLASS } from "./kernel-contract.ts";
 
 const PAGE_BYTES = 65_536;
 /** First usable byte: address 0 means "no array" to the kernels. */
@@ -28,6 +37,11 @@ export interface KernelArena extends Kernels {
   u32(length: number): Uint32Array;
   u8(length: number): Uint8Array;
   usedBytes(): number;
+  /**
+   * Adds rows to the sums of a measuring pass, in f64. Returns the first row that holds a number that is not finite, where it
+   * stops; −1 when there is none. Its readable twin is src/measure/measure-rows-reference.ts.
+   */
+  measureRows(rows: MeasureRowsArrays): number;
 }
 
 /** What of the WebAssembly global is used; Node's types name its classes without their constructors. */
@@ -69,6 +83,7 @@ type Raw = Record<
   | "keepAbove"
   | "kthLargest"
   | "latentGradients"
+  | "measureRows"
   | "reluInPlace"
   | "residualTerm"
   | "rowNorms"
@@ -281,6 +296,28 @@ export function createKernels({ bytes }: { bytes: number }): KernelArena {
     },
     addScaled(target, source, factor) {
       raw.addScaledRow(at(target, 0, "target"), at(source, target.length, "source"), factor, target.length);
+    },
+    measureRows({ nRows, nLatents, widthBase, width, stride, ...arrays }) {
+      const nEntries = arrays.rowStart[nRows];
+      return (
+        raw.measureRows(
+          nRows,
+          at(arrays.x, nRows * width, "x"),
+          at(arrays.flags, nRows, "flags"),
+          at(arrays.rowStart, nRows + 1, "rowStart"),
+          at(arrays.latent, nEntries, "latent"),
+          at(arrays.code, nEntries, "code"),
+          at(arrays.decoder, nLatents * width, "decoder"),
+          at(arrays.bias, width, "bias"),
+          widthBase,
+          width,
+          at(arrays.sums, nLatents * stride, "sums"),
+          stride,
+          at(arrays.columnSums, N_ROW_CLASSES * width, "columnSums"),
+          at(arrays.squares, N_ROW_CLASSES * N_FIT_SUMS, "squares"),
+          at(arrays.scratch, 2 * width, "scratch"),
+        ) - 1
+      );
     },
     sumOfSquares: (source) => raw.sumOfSquares(at(source, 0, "source"), source.length),
     rowNorms(matrix, { nRows, width, columnStart, nColumns, out }) {

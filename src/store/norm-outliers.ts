@@ -3,6 +3,7 @@
 // A few such rows carry most of the variance and would decide a normaliser, a loss and an FVE. Each site has its own limit,
 // a multiple of its median norm; the median comes from a fixed sample, so that it is the same whoever asks.
 
+import type { RowSource } from "./row-source.ts";
 import { ROLES } from "./rows.ts";
 import type { Site, Store } from "./store-contract.ts";
 
@@ -16,17 +17,23 @@ const SAMPLE_BLOCK_ROWS = 256;
  * Largest ordinary ‖h‖₂ of every site: factor × the median over up to 16,384 rows (64 blocks of 256, evenly spread over the
  * store, BOS left out). Returns [nSites], raw activation units; 0 for a store of BOS rows only. Even counts take the upper median.
  */
-export async function normLimits(store: Store, factor: number = NORM_OUTLIER_FACTOR): Promise<number[]> {
-  const { nRows, role } = store.rows;
-  const { sites } = store.manifest;
+export async function normLimits(
+  store: Store | RowSource,
+  factor: number = NORM_OUTLIER_FACTOR,
+): Promise<number[]> {
+  const { sites, nRows } = store.manifest;
   const norms: number[][] = sites.map(() => []);
   const nBlocks = Math.min(SAMPLE_BLOCKS, Math.ceil(nRows / SAMPLE_BLOCK_ROWS));
   for (let block = 0; block < nBlocks; block += 1) {
     const rowStart = Math.floor((block * nRows) / nBlocks);
     const rowEnd = Math.min(rowStart + SAMPLE_BLOCK_ROWS, Math.floor(((block + 1) * nRows) / nBlocks));
     const x = await store.read(rowStart, rowEnd);
+    const role =
+      "rows" in store
+        ? store.rows.role.subarray(rowStart, rowEnd)
+        : (await store.readFacts(rowStart, rowEnd)).role;
     for (let row = rowStart; row < rowEnd; row += 1) {
-      if (ROLES[role[row]] === "bos") continue;
+      if (ROLES[role[row - rowStart]] === "bos") continue;
       for (const [site, norm] of siteNorms(x, row - rowStart, sites).entries()) norms[site].push(norm);
     }
   }

@@ -16,7 +16,7 @@ import {
 } from "../formats/safetensors.ts";
 import type { DocumentRecord, RowTable } from "./rows.ts";
 
-type ColumnName = Exclude<keyof RowTable, "nRows">;
+export type ColumnName = Exclude<keyof RowTable, "nRows">;
 type Column = Uint32Array | Uint16Array | Int16Array | Uint8Array;
 
 interface ColumnType {
@@ -129,14 +129,16 @@ export async function readRows(folder: string): Promise<StoredRows> {
 async function readColumns(file: SafetensorsFile): Promise<RowTable> {
   const columns: [string, Column][] = [];
   for (const name of COLUMN_NAMES) {
-    const { dtype, make } = ROW_COLUMNS[name];
-    const info = file.tensors.get(name);
-    if (info?.dtype !== dtype || info.shape.length !== 1) {
-      throw new FormatError(
-        `${file.path}: expected a column ${name} of ${dtype}, got ${info?.dtype ?? "none"}`,
-      );
-    }
-    columns.push([name, make((await file.readBytes(name)).buffer)]);
+    requireColumn(file, name);
+    columns.push([name, ROW_COLUMNS[name].make((await file.readBytes(name)).buffer)]);
   }
   return { nRows: columns[0][1].length, ...Object.fromEntries(columns) } as RowTable;
+}
+
+/** Number of rows of a column of rows.safetensors. Throws FormatError when it is missing or of another type. */
+export function requireColumn(file: SafetensorsFile, name: ColumnName): number {
+  const { dtype } = ROW_COLUMNS[name];
+  const info = file.tensors.get(name);
+  if (info?.dtype === dtype && info.shape.length === 1) return info.shape[0];
+  throw new FormatError(`${file.path}: expected a column ${name} of ${dtype}, got ${info?.dtype ?? "none"}`);
 }
