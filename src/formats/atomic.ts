@@ -67,6 +67,25 @@ export async function writeFileAtomic(
   }
 }
 
+/**
+ * Commits a file that something else (SQLite) wrote under a temporary name of ours: flush, rename, flush the folder. Throws
+ * StorageError.
+ */
+export async function commitFile(temporary: string, path: string): Promise<void> {
+  try {
+    await syncFile(temporary);
+    await disk.rename(temporary, path);
+    await disk.syncFolder(dirname(path));
+  } catch (error) {
+    throw asStorageError(error, { path });
+  }
+}
+
+/** A temporary name beside `path`, of the form that removeStaleTemporaries knows. */
+export function temporaryBeside(path: string): string {
+  return temporaryName(path, "tmp");
+}
+
 async function writeNewFile(
   path: string,
   { parts, sync }: { parts: (ArrayBufferView | StreamedPart)[]; sync: boolean },

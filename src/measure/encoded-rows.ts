@@ -122,7 +122,10 @@ function cutIntoBatches(ranges: [number, number][], maxRows: number): [number, n
 }
 
 /** Throws MismatchError unless the store holds the two sites, base then finetuned, that the dictionary was made for. */
-export function assertBelongTogether(store: Store, dictionary: Dictionary): void {
+export function assertBelongTogether(
+  store: Pick<Store, "folder" | "manifest">,
+  dictionary: Dictionary,
+): void {
   const describe = (sites: readonly { model: string; layer: number; width: number }[]): string =>
     sites.map((site) => `${site.model} layer ${site.layer} width ${site.width}`).join(", ") || "none";
   const expected = describe(dictionary.sites);

@@ -1,83 +1,116 @@
-// examples.sqlite: the strongest examples of every latent, for look-ups by latent; derived, can be made again.
+// examples.sqlite: the strongest examples of every latent and a sample over the paper's activation bins, for look-ups by latent.
 //
-// meta(key, value): schemaVersion, dictionarySha256, windowRadius. tokens(token, string): the strings of the ids that
-// occur. examples(latent, rank, …): token ids as int32 and activations (code × W) as f32 blobs, little-endian, of
-// equal length; peak is an index into them.
+// Derived, can be made again. meta(key, value): schemaVersion, dictionarySha256, windowRadius, binEdges. tokens(token, string): the
+// strings of the ids that occur. examples(latent, bin, rank, …): bin −1 is the list of the strongest, 0 … 4 the paper's bins, weakest
+// first; token ids as int32 and activations (code × W) as f32 blobs, little-endian, of equal length; peak is an index into them,
+// row_start the store's row of the first.
 
-import { randomBytes } from "node:crypto";
-import { readFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { FormatError } from "../errors.ts";
-import { writeFileAtomic } from "../formats/atomic.ts";
-import { identityTag, ownIdentity } from "../formats/process-identity.ts";
-import { openDatabase } from "../formats/sqlite.ts";
-import type { Store } from "../store/store-contract.ts";
+import { commitFile, temporaryBeside } from "../formats/atomic.ts";
+import { openDatabase, type SqliteDatabase } from "../formats/sqlite.ts";
+import type { RowSource } from "../store/row-source.ts";
+import { SAMPLE_BINS, type SampledExample, sampleBins } from "./example-sample.ts";
 import type { LatentExample } from "./measure-contract.ts";
-import { type TopExamples, WINDOW_RADIUS } from "./top-examples.ts";
+import { type ExampleWindow, type HashedWindow, WINDOW_RADIUS } from "./window.ts";
+import { readWindowTokens } from "./window-tokens.ts";
 
-export const EXAMPLES_SCHEMA_VERSION = 1;
+export const EXAMPLES_SCHEMA_VERSION = 2;
+/** Bin of the list of the strongest. */
+export const TOP_BIN = -1;
+/** Latents whose windows are read together. */
+const LATENTS_AT_A_TIME = 512;
 
 const SCHEMA = `
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE tokens (token INTEGER PRIMARY KEY, string TEXT NOT NULL);
 CREATE TABLE examples (
-  latent INTEGER NOT NULL, rank INTEGER NOT NULL,
-  document INTEGER NOT NULL, document_id TEXT NOT NULL, dataset TEXT NOT NULL,
+  latent INTEGER NOT NULL, bin INTEGER NOT NULL, rank INTEGER NOT NULL,
+  document INTEGER NOT NULL, document_id TEXT NOT NULL, dataset TEXT NOT NULL, row_start INTEGER NOT NULL,
   peak INTEGER NOT NULL, max_activation REAL NOT NULL, token_ids BLOB NOT NULL, activations BLOB NOT NULL,
-  PRIMARY KEY (latent, rank)
+  PRIMARY KEY (latent, bin, rank)
 ) WITHOUT ROWID;`;
 
 export interface ExamplesToWrite {
   path: string;
-  store: Store;
+  source: RowSource;
   nLatents: number;
-  examples: TopExamples;
+  examples: {
+    top: { ofLatent(latent: number): HashedWindow[] };
+    sample: { ofLatent(latent: number): SampledExample[] };
+  };
+  /** Largest activation of a latent; NaN when it never fired. */
+  maxActivation: (latent: number) => number;
+  /** Of each of the paper's bins. */
+  perBin: number;
   tokenString: (id: number) => string;
   dictionarySha256: string;
 }
 
-/** Builds the database beside `path` under a temporary name (of the form removeStaleTemporaries knows) and commits it. */
+/** Builds the database beside `path` under a temporary name and commits it. */
 export async function writeExamples(options: ExamplesToWrite): Promise<void> {
-  const { path, store, nLatents, examples, tokenString, dictionarySha256 } = options;
-  const { pid, host, started } = ownIdentity();
-  const temporary = `${path}.tmp-${pid}-${identityTag({ host, started })}${randomBytes(4).toString("hex")}`;
+  const temporary = temporaryBeside(options.path);
   try {
-    fillDatabase(temporary, { store, nLatents, examples, tokenString, dictionarySha256 });
-    await writeFileAtomic(path, await readFile(temporary));
+    await fillDatabase(temporary, options);
+    await commitFile(temporary, options.path);
   } finally {
     await rm(temporary, { force: true });
   }
 }
 
-function fillDatabase(
-  path: string,
-  { store, nLatents, examples, tokenString, dictionarySha256 }: Omit<ExamplesToWrite, "path">,
-): void {
+interface PlacedExample {
+  latent: number;
+  bin: number;
+  rank: number;
+  window: ExampleWindow;
+}
+
+/** The examples of one latent: the strongest, then the bins. */
+function examplesOf(latent: number, { examples, maxActivation, perBin }: ExamplesToWrite): PlacedExample[] {
+  const top = examples.top.ofLatent(latent);
+  if (top.length === 0) return [];
+  const sample = examples.sample.ofLatent(latent);
+  const placed = top.map((window, rank): PlacedExample => ({ latent, bin: TOP_BIN, rank, window }));
+  let rank = 0;
+  let last = TOP_BIN;
+  for (const { bin, example } of sampleBins({ top, sample, maximum: maxActivation(latent), perBin })) {
+    rank = bin === last ? rank + 1 : 0;
+    last = bin;
+    placed.push({ latent, bin, rank, window: example });
+  }
+  return placed;
+}
+
+async function fillDatabase(path: string, options: ExamplesToWrite): Promise<void> {
+  const { source, nLatents, tokenString, dictionarySha256 } = options;
+  const { manifest, documents } = source;
   const database = openDatabase(path);
   try {
     database.exec(`PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; ${SCHEMA} BEGIN;`);
-    const meta = database.prepare("INSERT INTO meta VALUES (?, ?)");
-    meta.run("schemaVersion", String(EXAMPLES_SCHEMA_VERSION));
-    meta.run("dictionarySha256", dictionarySha256);
-    meta.run("windowRadius", String(WINDOW_RADIUS));
-    const insert = database.prepare("INSERT INTO examples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    writeMeta(database, dictionarySha256);
+    const ids = await documentIds(options);
+    const insert = database.prepare("INSERT INTO examples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     const seen = new Set<number>();
-    for (let latent = 0; latent < nLatents; latent += 1) {
-      for (const [rank, example] of examples.ofLatent(latent).entries()) {
-        const ids = Int32Array.from(
-          store.rows.tokenFinetuned.subarray(example.windowStart, example.windowEnd),
-        );
-        for (const id of ids) seen.add(id);
-        const document = store.documents[example.document];
+    for (let from = 0; from < nLatents; from += LATENTS_AT_A_TIME) {
+      const latents = Array.from(
+        { length: Math.min(LATENTS_AT_A_TIME, nLatents - from) },
+        (_, i) => from + i,
+      );
+      const placed = latents.flatMap((latent) => examplesOf(latent, options));
+      const tokens = await readWindowTokens(
+        source,
+        placed.map(({ window }) => window),
+      );
+      for (const [i, { latent, bin, rank, window }] of placed.entries()) {
+        for (const id of tokens[i]) seen.add(id);
+        const dataset = manifest.datasets[documents.dataset[window.document]] ?? "";
         insert.run(
-          latent,
-          rank,
-          document.index,
-          document.id,
-          document.dataset,
-          example.peakRow - example.windowStart,
-          example.maxActivation,
-          bytesOf(ids),
-          bytesOf(example.activations),
+          ...[latent, bin, rank, window.document],
+          ids.get(window.document) ?? "",
+          dataset,
+          ...[window.windowStart, window.peakRow - window.windowStart, window.maxActivation],
+          bytesOf(Int32Array.from(tokens[i])),
+          bytesOf(window.activations),
         );
       }
     }
@@ -89,10 +122,28 @@ function fillDatabase(
   }
 }
 
+function writeMeta(database: SqliteDatabase, dictionarySha256: string): void {
+  const meta = database.prepare("INSERT INTO meta VALUES (?, ?)");
+  meta.run("schemaVersion", String(EXAMPLES_SCHEMA_VERSION));
+  meta.run("dictionarySha256", dictionarySha256);
+  meta.run("windowRadius", String(WINDOW_RADIUS));
+  meta.run("binEdges", JSON.stringify(SAMPLE_BINS.edges));
+}
+
+/** Ids of all documents that are shown. */
+async function documentIds(options: ExamplesToWrite): Promise<Map<number, string>> {
+  const wanted = new Set<number>();
+  for (let latent = 0; latent < options.nLatents; latent += 1)
+    for (const { window } of examplesOf(latent, options)) wanted.add(window.document);
+  return options.source.documentIds(wanted);
+}
+
 export interface ExamplesReader {
   dictionarySha256: string;
   /** Strongest first, at most `limit`. Empty for a latent that never fired. */
   ofLatent(latent: number, limit: number): LatentExample[];
+  /** The sample over the paper's bins: weakest bin first, in a bin the strongest first; none of the strongest list again. */
+  sampleOfLatent(latent: number): LatentExample[];
   close(): void;
 }
 
@@ -112,7 +163,12 @@ export function openExamplesFile(path: string): ExamplesReader {
         { hint: again },
       );
     }
-    const select = database.prepare("SELECT * FROM examples WHERE latent = ? ORDER BY rank LIMIT ?");
+    const select = database.prepare(
+      `SELECT * FROM examples WHERE latent = ? AND bin = ${TOP_BIN} ORDER BY rank LIMIT ?`,
+    );
+    const selectSample = database.prepare(
+      `SELECT * FROM examples WHERE latent = ? AND bin > ${TOP_BIN} ORDER BY bin, rank`,
+    );
     const selectToken = database.prepare("SELECT string FROM tokens WHERE token = ?");
     const strings = new Map<number, string>();
     const stringOf = (id: number): string => {
@@ -127,6 +183,8 @@ export function openExamplesFile(path: string): ExamplesReader {
       dictionarySha256: meta.get("dictionarySha256") ?? "",
       ofLatent: (latent, limit) =>
         select.all(latent, limit).map((row) => exampleOf(row as unknown as ExampleRow, stringOf)),
+      sampleOfLatent: (latent) =>
+        selectSample.all(latent).map((row) => exampleOf(row as unknown as ExampleRow, stringOf)),
       close: () => database.close(),
     };
   } catch (cause) {
@@ -141,10 +199,12 @@ export function openExamplesFile(path: string): ExamplesReader {
 
 interface ExampleRow {
   latent: number;
+  bin: number;
   rank: number;
   document: number;
   document_id: string;
   dataset: string;
+  row_start: number;
   peak: number;
   max_activation: number;
   token_ids: Uint8Array;
@@ -156,10 +216,12 @@ function exampleOf(row: ExampleRow, stringOf: (id: number) => string): LatentExa
   const activations = new Float32Array(Uint8Array.from(row.activations).buffer);
   return {
     latent: row.latent,
+    bin: row.bin,
     rank: row.rank,
     document: row.document,
     documentId: row.document_id,
     dataset: row.dataset,
+    rowStart: row.row_start,
     tokens: Array.from(ids, stringOf),
     activations: Array.from(activations),
     peak: row.peak,

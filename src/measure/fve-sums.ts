@@ -1,106 +1,61 @@
-// Pooled fraction of variance explained, from f64 sums kept apart by document group.
+// Pooled fraction of variance explained, from the f64 sums of the pass by class of row.
 //
-// fve = 1 − Σ‖h − ĥ‖² / Σ‖h − h̄‖², pooled over every row added, h̄ the mean over the same rows; never a mean of
+// fve = 1 − Σ‖h − ĥ‖² / Σ‖h − h̄‖², pooled over every row taken in, h̄ the mean over the same rows; never a mean of
 // ratios. The reference's batch-centred figure is another quantity.
 
+import { N_FIT_SUMS } from "../compute/kernel-contract.ts";
 import { pooledSquaredDeviation } from "../numerics/statistics.ts";
 import type { MeasureSummary } from "./measure-contract.ts";
 
 export type Fve = MeasureSummary["fve"];
 
-/** Width of the two models' activations, base first. */
-export interface Widths {
-  base: number;
-  finetuned: number;
+/** Sums by class of row; see ROW_CLASS. */
+export interface FitSums {
+  widths: { base: number; finetuned: number };
+  /** [N_ROW_CLASSES] rows. */
+  rows: Float64Array;
+  /** [N_ROW_CLASSES, width] Σh. */
+  columnSums: Float64Array;
+  /** [N_ROW_CLASSES, N_FIT_SUMS] Σ‖h − ĥ‖², Σ‖h‖², Σ‖ĥ‖² of base, then of finetuned. */
+  squares: Float64Array;
 }
 
-export interface FveSums {
-  nGroups: number;
-  widths: Widths;
-  /** [nGroups] rows added. */
-  count: Float64Array;
-  /** [nGroups, 2] Σ‖h − ĥ‖² and Σ‖h‖² of base, then of finetuned. */
-  errorBase: Float64Array;
-  errorFinetuned: Float64Array;
-  squareBase: Float64Array;
-  squareFinetuned: Float64Array;
-  /** [nGroups, width] Σh. */
-  sum: Float64Array;
+/** Σ‖h − ĥ‖², Σ‖h‖², Σ‖ĥ‖² of one model. */
+export interface ModelSquares {
+  error: number;
+  activation: number;
+  reconstruction: number;
 }
 
-export function createFveSums(nGroups: number, widths: Widths): FveSums {
-  const perGroup = (): Float64Array => new Float64Array(nGroups);
+/** The squares of the given classes of rows, added in their order. */
+export function squaresOf(
+  { squares }: Pick<FitSums, "squares">,
+  classes: readonly number[],
+): { base: ModelSquares; finetuned: ModelSquares } {
+  const sum = (index: number): number =>
+    classes.reduce((total, kind) => total + squares[kind * N_FIT_SUMS + index], 0);
   return {
-    nGroups,
-    widths,
-    count: perGroup(),
-    errorBase: perGroup(),
-    errorFinetuned: perGroup(),
-    squareBase: perGroup(),
-    squareFinetuned: perGroup(),
-    sum: new Float64Array(nGroups * (widths.base + widths.finetuned)),
+    base: { error: sum(0), activation: sum(1), reconstruction: sum(2) },
+    finetuned: { error: sum(3), activation: sum(4), reconstruction: sum(5) },
   };
 }
 
-/** Adds one row. h, reconstruction: [width] f64, base first. Returns Σh², NaN or infinite when the row is. */
-export function addFveRow(
-  sums: FveSums,
-  group: number,
-  h: Float64Array,
-  reconstruction: Float64Array,
-): number {
+/** fve of base, of finetuned and of both together (numerators and denominators added), over the given classes of rows. NaN without rows or variance. */
+export function fveOf(sums: FitSums, classes: readonly number[]): Fve {
   const { base, finetuned } = sums.widths;
-  const sumStart = group * (base + finetuned);
-  let error = 0;
-  let square = 0;
-  for (let c = 0; c < base; c += 1) {
-    const difference = h[c] - reconstruction[c];
-    error += difference * difference;
-    square += h[c] * h[c];
-    sums.sum[sumStart + c] += h[c];
-  }
-  sums.errorBase[group] += error;
-  sums.squareBase[group] += square;
-  let total = square;
-  error = 0;
-  square = 0;
-  for (let c = base; c < base + finetuned; c += 1) {
-    const difference = h[c] - reconstruction[c];
-    error += difference * difference;
-    square += h[c] * h[c];
-    sums.sum[sumStart + c] += h[c];
-  }
-  sums.errorFinetuned[group] += error;
-  sums.squareFinetuned[group] += square;
-  sums.count[group] += 1;
-  total += square;
-  return total;
-}
-
-/**
- * fve of base, of finetuned and of both together (numerators and denominators added). Several sets of sums are pooled
- * as if their rows had been added to one. NaN when there is no row or no variance.
- */
-export function fveOf(...sets: FveSums[]): Fve {
-  const { base, finetuned } = sets[0].widths;
-  const sum = new Float64Array(base + finetuned);
+  const width = base + finetuned;
+  const sum = new Float64Array(width);
   let count = 0;
-  let [errorBase, errorFinetuned, squareBase, squareFinetuned] = [0, 0, 0, 0];
-  for (const set of sets) {
-    for (let group = 0; group < set.nGroups; group += 1) {
-      count += set.count[group];
-      errorBase += set.errorBase[group];
-      errorFinetuned += set.errorFinetuned[group];
-      squareBase += set.squareBase[group];
-      squareFinetuned += set.squareFinetuned[group];
-      for (let c = 0; c < sum.length; c += 1) sum[c] += set.sum[group * sum.length + c];
-    }
+  for (const kind of classes) {
+    count += sums.rows[kind];
+    for (let c = 0; c < width; c += 1) sum[c] += sums.columnSums[kind * width + c];
   }
-  const varianceBase = pooledSquaredDeviation(count, sum.subarray(0, base), squareBase);
-  const varianceFinetuned = pooledSquaredDeviation(count, sum.subarray(base), squareFinetuned);
+  const squares = squaresOf(sums, classes);
+  const varianceBase = pooledSquaredDeviation(count, sum.subarray(0, base), squares.base.activation);
+  const varianceFinetuned = pooledSquaredDeviation(count, sum.subarray(base), squares.finetuned.activation);
   return {
-    base: 1 - errorBase / varianceBase,
-    finetuned: 1 - errorFinetuned / varianceFinetuned,
-    total: 1 - (errorBase + errorFinetuned) / (varianceBase + varianceFinetuned),
+    base: 1 - squares.base.error / varianceBase,
+    finetuned: 1 - squares.finetuned.error / varianceFinetuned,
+    total: 1 - (squares.base.error + squares.finetuned.error) / (varianceBase + varianceFinetuned),
   };
 }

@@ -2,6 +2,7 @@
 //
 // Pure arithmetic on what measure-pass.ts collected: no store, no files.
 
+import { N_ROW_CLASSES, ROW_CLASS } from "../compute/kernel-contract.ts";
 import type { Dictionary } from "../dictionary/dictionary.ts";
 import {
   claimOf,
@@ -15,15 +16,23 @@ import {
 import { fveOf } from "./fve-sums.ts";
 import { N_SUMS, rowGeometry, SUM, scalingOfLatent, totalSums } from "./latent-scaling.ts";
 import { CLAIM_THRESHOLDS, type LatentMeasure, type MeasureSummary } from "./measure-contract.ts";
-import type { PassResult } from "./measure-pass.ts";
+import type { PassResult } from "./merge-groups.ts";
 
-/** What the pass must say for the table's rows. */
-export type TableInputs = Pick<PassResult, "nRows" | "sums" | "documents" | "maxCode">;
+/** Classes of rows: those whose error counts for fve, those that count for latents, all. */
+const CLEAN: readonly number[] = [ROW_CLASS.ordinary];
+const MEASURED: readonly number[] = [ROW_CLASS.ordinary, ROW_CLASS.normOutlier];
+const ALL: readonly number[] = Array.from({ length: N_ROW_CLASSES }, (_, kind) => kind);
+
+/** Rows that count for latents: BOS excluded, norm outliers included. */
+export function measuredRows({ fit }: Pick<PassResult, "fit">): number {
+  return MEASURED.reduce((sum, kind) => sum + fit.rows[kind], 0);
+}
 
 /** One row a latent, in latent order. */
-export function latentRows(dictionary: Dictionary, pass: TableInputs): LatentMeasure[] {
+export function latentRows(dictionary: Dictionary, pass: PassResult): LatentMeasure[] {
   const widths = { base: dictionary.sites[0].width, finetuned: dictionary.sites[1].width };
   const totals = totalSums(pass.sums);
+  const nRows = measuredRows(pass);
   return Array.from({ length: dictionary.nLatents }, (_, latent): LatentMeasure => {
     const sums = totals.subarray(latent * N_SUMS, (latent + 1) * N_SUMS);
     const decoder = rowGeometry(dictionary.decoderWeight, widths, latent);
@@ -52,7 +61,7 @@ export function latentRows(dictionary: Dictionary, pass: TableInputs): LatentMea
       decoderCosine:
         decoder.inner === null ? Number.NaN : decoder.inner / (decoderNormBase * decoderNormFinetuned),
       latentClass: classOf(deltaNorm),
-      frequency: fired / pass.nRows,
+      frequency: fired / nRows,
       documents,
       maxCode: fired === 0 ? Number.NaN : pass.maxCode[latent],
       maxActivation: fired === 0 ? Number.NaN : pass.maxCode[latent] * weight,
@@ -71,20 +80,21 @@ export function summarise(
   pass: PassResult,
   latents: readonly LatentMeasure[],
 ): MeasureSummary {
+  const nRows = measuredRows(pass);
   const evidence = latents.map((latent) => ({
     ...latent,
-    fired: latent.frequency * pass.nRows,
+    fired: latent.frequency * nRows,
   }));
   return {
     schemaVersion: 1,
     nLatents: dictionary.nLatents,
-    nRows: pass.nRows,
+    nRows,
     nDocuments: pass.nDocuments,
-    nBosRows: pass.nBosRows,
-    nOutlierRows: pass.nOutlierRows,
-    fve: fveOf(pass.fveClean),
-    fveAllRows: fveOf(pass.fveClean, pass.fveLeftOut),
-    l0: pass.nNonZero / pass.nRows,
+    nBosRows: pass.fit.rows[ROW_CLASS.bos],
+    nOutlierRows: pass.fit.rows[ROW_CLASS.normOutlier],
+    fve: fveOf(pass.fit, CLEAN),
+    fveAllRows: fveOf(pass.fit, ALL),
+    l0: pass.nNonZero / nRows,
     deadFraction: latents.filter((latent) => latent.frequency === 0).length / dictionary.nLatents,
     inferenceThreshold: dictionary.inferenceThreshold,
     counts: countLatents(latents),

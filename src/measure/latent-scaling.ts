@@ -27,8 +27,11 @@ export const SUM = {
   alongBaseActivationFinetuned: 9,
   alongBaseReconstructionBase: 10,
   alongBaseReconstructionFinetuned: 11,
+  /** Σ over documents of m·log m and of m, m the sum of the latent's activations in a document. */
+  documentMassLogMass: 12,
+  documentMass: 13,
 } as const;
-export const N_SUMS = 12;
+export const N_SUMS = 14;
 
 /**
  * Sums kept apart by document group, so that intervals can come from resampling groups and the order of addition is

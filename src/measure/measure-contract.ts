@@ -108,11 +108,15 @@ export interface MeasureSummary {
 /** One stretch of text in which a latent fired, as examples.sqlite keeps it. */
 export interface LatentExample {
   latent: number;
-  /** 0 = strongest. One example a document. */
+  /** −1: one of the strongest; 0 … 4: drawn from one of the paper's activation bins, weakest first. */
+  bin: number;
+  /** 0 = strongest of its bin. One example a document. */
   rank: number;
   document: number;
   documentId: string;
   dataset: string;
+  /** The store's row of the first token. */
+  rowStart: number;
   /** Token strings of the window, control tokens by name. */
   tokens: string[];
   /** Activation (code × W) of each token, 0 where silent. */

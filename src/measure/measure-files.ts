@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { FormatError, StorageError } from "../errors.ts";
 import { writeFileAtomic } from "../formats/atomic.ts";
 import type { Split } from "../store/rows.ts";
-import type { Store } from "../store/store-contract.ts";
+import type { StoreManifest } from "../store/store-contract.ts";
 import { CLAIM_THRESHOLDS, type MeasureSummary } from "./measure-contract.ts";
 
 export function measurePaths(folder: string): { table: string; summary: string; examples: string } {
@@ -21,6 +21,11 @@ export function measurePaths(folder: string): { table: string; summary: string; 
   };
 }
 
+/** Where a pass keeps what it has finished; gone when the tables are written. */
+export function partsFolder(folder: string): string {
+  return join(folder, "measure-parts");
+}
+
 /** What a measurement depends on; equal inputs mean that the files can be used again. */
 export interface MeasureInputs {
   /** Of model.safetensors, hex. */
@@ -29,20 +34,28 @@ export interface MeasureInputs {
   storeSha256: string;
   split: Split;
   examplesPerLatent: number;
+  examplesPerBin: number;
+  /** Of the sample of examples and of the resampling of groups. */
+  seed: number;
+  /** Raised whenever the same inputs would give other files. */
+  format: number;
 }
 
-export async function measureInputs(options: {
-  folder: string;
-  store: Store;
-  split: Split;
-  examplesPerLatent: number;
-}): Promise<MeasureInputs> {
-  const { folder, store, split, examplesPerLatent } = options;
+const FORMAT = 2;
+
+export async function measureInputs({
+  folder,
+  manifest,
+  ...rest
+}: { folder: string; manifest: StoreManifest } & Pick<
+  MeasureInputs,
+  "split" | "examplesPerLatent" | "examplesPerBin" | "seed"
+>): Promise<MeasureInputs> {
   return {
     dictionarySha256: await dictionarySha256(folder),
-    storeSha256: createHash("sha256").update(JSON.stringify(store.manifest)).digest("hex"),
-    split,
-    examplesPerLatent,
+    storeSha256: createHash("sha256").update(JSON.stringify(manifest)).digest("hex"),
+    ...rest,
+    format: FORMAT,
   };
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Dictionary, Encoder } from "../dictionary/dictionary.ts";
+import type { Dictionary } from "../dictionary/dictionary.ts";
 import { encodeReference } from "../dictionary/encode.ts";
 import { latentWeights } from "../dictionary/latent-norms.ts";
 import { normaliseInPlace } from "../dictionary/normaliser.ts";
@@ -11,8 +11,8 @@ import { latentRows, summarise } from "./latent-rows.ts";
 import { N_SUMS, totalSums } from "./latent-scaling.ts";
 import { type DenseCase, latentScalingReference } from "./latent-scaling-reference.ts";
 import type { LatentMeasure, LatentScaling } from "./measure-contract.ts";
-import { measurePass, type PassOptions } from "./measure-pass.ts";
 import { createMemoryStore, type MemoryDocument, pairSites } from "./memory-store.test.helper.ts";
+import { type PassOptions, readableEncoder, runWholePass } from "./pass.test.helper.ts";
 
 const D_MODEL = 5;
 const N_LATENTS = 12;
@@ -58,14 +58,6 @@ function randomDocuments(seed: number): MemoryDocument[] {
   }));
 }
 
-function readableEncoder(dictionary: Dictionary, maxRows: number): Encoder {
-  return {
-    maxRows,
-    encode: async (x, nRows) => encodeReference(dictionary, x, nRows),
-    dispose: async () => {},
-  };
-}
-
 function passOptions(
   dictionary: Dictionary,
   documents: MemoryDocument[],
@@ -74,11 +66,6 @@ function passOptions(
   return {
     store: createMemoryStore(dictionary.sites, documents),
     dictionary,
-    encoder: readableEncoder(dictionary, 16),
-    normalise: (x, nRows) => normaliseInPlace(x, nRows, dictionary),
-    activationWeight: latentWeights(dictionary),
-    split: "heldout",
-    examplesPerLatent: 4,
     ...overrides,
   };
 }
@@ -88,7 +75,7 @@ async function measured(
   documents: MemoryDocument[],
   overrides?: Partial<PassOptions>,
 ) {
-  const pass = await measurePass(passOptions(dictionary, documents, overrides));
+  const pass = await runWholePass(passOptions(dictionary, documents, overrides));
   const latents = latentRows(dictionary, pass);
   return { pass, latents, summary: summarise(dictionary, pass, latents) };
 }
@@ -234,7 +221,7 @@ describe("the streaming pass against dense least squares", () => {
     expect(summary.nBosRows).toBe(heldout.length);
     expect(summary.l0).toBeCloseTo(nonZero / code.length, 12);
     expect(summary.deadFraction).toBeGreaterThan(0);
-    expect(pass.nRows).toBe(code.length);
+    expect(pass.fit.rows[0]).toBe(code.length);
   });
 
   test("the size of batches changes no bit of the sums", async () => {
@@ -245,7 +232,9 @@ describe("the streaming pass against dense least squares", () => {
     expect(one.pass.sums.values).toEqual(other.pass.sums.values);
     expect(one.summary).toEqual(other.summary);
     for (let latent = 0; latent < N_LATENTS; latent += 1) {
-      expect(one.pass.examples.ofLatent(latent)).toEqual(other.pass.examples.ofLatent(latent));
+      expect(one.pass.accumulators.top.ofLatent(latent)).toEqual(
+        other.pass.accumulators.top.ofLatent(latent),
+      );
     }
   });
 
@@ -414,15 +403,15 @@ describe("bad input", () => {
       activation: new Array(2 * D_MODEL).fill(Number.NaN),
     };
     const options = passOptions(randomDictionary(13), documents);
-    await expect(measurePass(options)).rejects.toThrow(NumericsError);
-    await expect(measurePass(options)).rejects.toThrow(/document document-4, position 2/);
+    await expect(runWholePass(options)).rejects.toThrow(NumericsError);
+    await expect(runWholePass(options)).rejects.toThrow(/document document-4, position 2/);
   });
 
   test("an aborted signal interrupts between batches", async () => {
     const controller = new AbortController();
     controller.abort();
     const options = passOptions(randomDictionary(14), randomDocuments(14), { signal: controller.signal });
-    await expect(measurePass(options)).rejects.toThrow(InterruptedError);
+    await expect(runWholePass(options)).rejects.toThrow(InterruptedError);
   });
 
   test("a store of other sites, a single site and an uncalibrated threshold are refused", () => {

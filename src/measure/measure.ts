@@ -1,34 +1,44 @@
 // The measurement of a dictionary: every number of every latent from one pass over held-out rows, and its files.
 //
 // Everything is in the space the dictionary was trained in. Rows of one split, BOS rows left out; norm outliers count
-// for latents but not for fve. Not here: intervals, nulls and stability, which resample the pass's group sums.
+// for latents but not for fve. Not here: nulls and stability, which measure other dictionaries.
 
 import { mkdir, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Dictionary, Encoder } from "../dictionary/dictionary.ts";
-import { createEncoder } from "../dictionary/encode.ts";
-import { latentWeights } from "../dictionary/latent-norms.ts";
-import { normaliseInPlace } from "../dictionary/normaliser.ts";
-import { FormatError, MismatchError } from "../errors.ts";
+import { FormatError, InterruptedError, MismatchError } from "../errors.ts";
 import type { ReportProgress } from "../progress.ts";
 import { normLimits } from "../store/norm-outliers.ts";
+import { type RowSource, rowsByGroup, sourceOfStore } from "../store/row-source.ts";
 import type { Split } from "../store/rows.ts";
 import type { Store } from "../store/store-contract.ts";
-import { assertBelongTogether, countRows } from "./encoded-rows.ts";
+import { assertBelongTogether } from "./encoded-rows.ts";
+import { SAMPLE_BINS } from "./example-sample.ts";
 import { type ExamplesReader, openExamplesFile, writeExamples } from "./examples-file.ts";
+import type { GroupOptions, GroupPart } from "./group-pass.ts";
 import { latentRows, summarise } from "./latent-rows.ts";
 import type { LatentMeasure, MeasureSummary } from "./measure-contract.ts";
-import { isMeasured, measureInputs, measurePaths, readSummaryFile, writeSummary } from "./measure-files.ts";
-import { measurePass } from "./measure-pass.ts";
+import {
+  isMeasured,
+  measureInputs,
+  measurePaths,
+  partsFolder,
+  readSummaryFile,
+  writeSummary,
+} from "./measure-files.ts";
+import { measureGroups, workersFor } from "./measure-groups.ts";
 import { readMeasureTable, writeMeasureTable } from "./measure-table.ts";
+import { createGroupMerger, type PassResult } from "./merge-groups.ts";
+import { openPassParts } from "./pass-parts.ts";
 
 export type { ExamplesReader } from "./examples-file.ts";
 
-/** Rows encoded at a time: large enough for the dense product, small enough to stay in memory many times over. */
-const BATCH_ROWS = 2048;
+/** Finished groups are committed this often: what a stop costs at most, beside the groups under way. */
+const COMMIT_INTERVAL_MS = 20_000;
 
 export interface MeasureOptions {
-  store: Store;
+  /** A source opened from a folder is read by range, and by several threads. */
+  store: Store | RowSource;
   dictionary: Dictionary;
   /** dictionaries/NAME, which holds model.safetensors; tables/ and examples.sqlite are written into it. */
   folder: string;
@@ -36,14 +46,20 @@ export interface MeasureOptions {
   split?: Split;
   /** String of a token id, control tokens by name. */
   tokenString: (id: number) => string;
-  /** Default 16. */
+  /** The strongest; default 16. */
   examplesPerLatent?: number;
-  /** Threads of the dense product; default: the device's choice. */
-  threads?: number;
-  /** Used instead of an encoder made here, and not disposed. */
+  /** Drawn from each of the paper's activation bins; default 3. */
+  examplesPerBin?: number;
+  /** Of the drawn examples and of the intervals; default 0. */
+  seed?: number;
+  /** Most worker threads; default: all cores. The result is the same for any number. */
+  threads?: number | undefined;
+  /** Used instead of encoders made here, on this thread, and not disposed. */
   encoder?: Encoder;
-  reportProgress?: ReportProgress;
-  signal?: AbortSignal;
+  /** How often finished groups are committed, default 20,000. */
+  commitIntervalMs?: number;
+  reportProgress?: ReportProgress | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 export interface Measurement {
@@ -54,19 +70,23 @@ export interface Measurement {
 /**
  * Measures every latent and writes tables/measure.parquet, examples.sqlite and, last, tables/measure.json.
  *
- * When these exist and were made from the same dictionary file, store, split and number of examples, they are read
- * back instead. Throws MismatchError (store and dictionary do not belong together, threshold not calibrated, no rows
+ * When these exist and were made from the same dictionary file, store and options, they are read back instead; a pass that was
+ * stopped goes on. Throws MismatchError (store and dictionary do not belong together, threshold not calibrated, no rows
  * in the split), NumericsError (a row that is not finite), InterruptedError.
  */
 export async function measure(options: MeasureOptions): Promise<Measurement> {
-  const { store, dictionary, folder, split = "heldout", examplesPerLatent = 16 } = options;
-  assertBelongTogether(store, dictionary);
-  if (countRows(store, [split]) === 0) {
-    throw new MismatchError(`${store.folder}: expected rows in split "${split}", got none`, {
+  const { dictionary, folder, split = "heldout", examplesPerLatent = 16, seed = 0 } = options;
+  const { examplesPerBin = SAMPLE_BINS.perFineBin } = options;
+  const source = "rows" in options.store ? await sourceOfStore(options.store) : options.store;
+  assertBelongTogether(source, dictionary);
+  const groups = [...rowsByGroup(source.documents, split).entries()].filter(([, nRows]) => nRows > 0);
+  if (groups.length === 0) {
+    throw new MismatchError(`${source.folder}: expected rows in split "${split}", got none`, {
       hint: "harvest more documents: a tenth of them goes to held-out splits",
     });
   }
-  const inputs = await measureInputs({ folder, store, split, examplesPerLatent });
+  const { manifest } = source;
+  const inputs = await measureInputs({ folder, manifest, split, examplesPerLatent, examplesPerBin, seed });
   if (await isMeasured(folder, inputs)) {
     try {
       openExamples(folder).close();
@@ -76,40 +96,93 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
     }
   }
 
-  const encoder =
-    options.encoder ?? (await createEncoder(dictionary, { maxRows: BATCH_ROWS, threads: options.threads }));
+  const groupOptions: GroupOptions = {
+    ...{ split, examplesPerLatent, examplesPerBin, seed },
+    normLimits: await normLimits(source),
+  };
+  const pass = await runPass({
+    ...options,
+    source,
+    groupOptions,
+    groups,
+    identity: { inputs, groupOptions },
+  });
+  const latents = latentRows(dictionary, pass);
+  const summary = summarise(dictionary, pass, latents);
+  const paths = measurePaths(folder);
+  await mkdir(dirname(paths.table), { recursive: true });
+  await rm(paths.summary, { force: true }); // an old summary must not vouch for new tables
+  await writeMeasureTable(paths.table, latents);
+  await writeExamples({
+    path: paths.examples,
+    source,
+    nLatents: dictionary.nLatents,
+    examples: pass.accumulators,
+    maxActivation: (latent) => latents[latent].maxActivation,
+    perBin: examplesPerBin,
+    tokenString: options.tokenString,
+    dictionarySha256: inputs.dictionarySha256,
+  });
+  await writeSummary(folder, summary, inputs);
+  await rm(partsFolder(folder), { recursive: true, force: true });
+  return { latents, summary };
+}
+
+interface Pass extends MeasureOptions {
+  source: RowSource;
+  groupOptions: GroupOptions;
+  /** [group, its rows]. */
+  groups: [number, number][];
+  /** All that the parts depend on. */
+  identity: object;
+}
+
+/** Measures the groups that no earlier run has finished, and merges all. */
+async function runPass(options: Pass): Promise<PassResult> {
+  const { source, dictionary, folder, groups, groupOptions, threads, encoder, reportProgress, signal } =
+    options;
+  const { commitIntervalMs = COMMIT_INTERVAL_MS } = options;
+  const merger = createGroupMerger({
+    dictionary,
+    source,
+    groupOptions,
+    groups: groups.map(([group]) => group),
+  });
+  const parts = await openPassParts(partsFolder(folder), options.identity);
+  for await (const { group, part } of parts.read()) merger.add(group, part);
+  const missing = groups.filter(([group]) => !parts.groups.includes(group));
+  const total = groups.reduce((sum, [, nRows]) => sum + nRows, 0);
+  const left = missing.reduce((sum, [, nRows]) => sum + nRows, 0);
+  let done = total - left;
+  let pending = new Map<number, GroupPart>();
+  let lastCommit = performance.now();
+  const commit = async (): Promise<void> => {
+    if (pending.size === 0) return;
+    const finished = pending;
+    pending = new Map();
+    await parts.write(finished);
+    lastCommit = performance.now();
+  };
   try {
-    const pass = await measurePass({
-      store,
-      dictionary,
-      encoder,
-      normalise: (x, nRows) => normaliseInPlace(x, nRows, dictionary),
-      activationWeight: latentWeights(dictionary),
-      split,
-      normLimits: await normLimits(store),
-      examplesPerLatent,
-      reportProgress: options.reportProgress,
-      signal: options.signal,
+    await measureGroups({
+      ...{ source, dictionary, dictionaryFolder: folder, options: groupOptions, encoder, signal },
+      groups: missing.map(([group]) => group),
+      workers: source.isOnDisk ? workersFor(dictionary, { nRows: left, threads }) : 1,
+      onPart: async (group, part) => {
+        merger.add(group, part);
+        pending.set(group, part);
+        if (performance.now() - lastCommit >= commitIntervalMs) await commit();
+      },
+      onRows: (nRows) => {
+        done += nRows;
+        reportProgress?.({ stage: "measure", done, total, unit: "rows" });
+      },
     });
-    const latents = latentRows(dictionary, pass);
-    const summary = summarise(dictionary, pass, latents);
-    const paths = measurePaths(folder);
-    await mkdir(dirname(paths.table), { recursive: true });
-    await rm(paths.summary, { force: true }); // an old summary must not vouch for new tables
-    await writeMeasureTable(paths.table, latents);
-    await writeExamples({
-      path: paths.examples,
-      store,
-      nLatents: dictionary.nLatents,
-      examples: pass.examples,
-      tokenString: options.tokenString,
-      dictionarySha256: inputs.dictionarySha256,
-    });
-    await writeSummary(folder, summary, inputs);
-    return { latents, summary };
-  } finally {
-    if (options.encoder === undefined) await encoder.dispose();
+  } catch (error) {
+    if (error instanceof InterruptedError) await commit();
+    throw error;
   }
+  return merger.result();
 }
 
 /** Table and summary of a measured dictionary folder. Throws StorageError or FormatError naming the file. */

@@ -1,23 +1,25 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { MismatchError } from "../errors.ts";
 import { createDocumentCodes } from "./document-codes.ts";
-import { createTopExamples, type DocumentRows, WINDOW_RADIUS } from "./top-examples.ts";
+import { createTopExamples, type TopExamples } from "./top-examples.ts";
+import { type DocumentTokens, WINDOW_RADIUS } from "./window.ts";
 
 const firings = (entries: [row: number, activation: number][]) => ({
   rows: Uint32Array.from(entries, ([row]) => row),
   activations: Float32Array.from(entries, ([, activation]) => activation),
 });
 const LENGTH = 100;
-const document = (index: number): DocumentRows => ({
-  index,
-  rowStart: index * LENGTH,
-  rowEnd: (index + 1) * LENGTH,
-});
-/** Every row its own token, so that no two windows are alike. */
-const ownTokens = Uint32Array.from({ length: 50 * LENGTH }, (_, row) => row);
+/** Unless given, every row has its own token, so that no two windows are alike. */
+const document = (index: number, tokens?: Uint32Array): DocumentTokens => {
+  const rowStart = index * LENGTH;
+  const own = Uint32Array.from({ length: LENGTH }, (_, i) => rowStart + i);
+  return { index, rowStart, rowEnd: rowStart + LENGTH, tokens: tokens ?? own };
+};
 
 describe("top examples", () => {
   test("keep the strongest documents in order, equal to sorting them all", () => {
-    const top = createTopExamples({ nLatents: 2, perLatent: 5, tokens: ownTokens });
+    const top = createTopExamples({ nLatents: 2, perLatent: 5 });
     const maxima = Array.from({ length: 40 }, (_, d) => ((d * 17) % 41) + 1);
     for (const [d, maximum] of maxima.entries()) {
       const row = d * LENGTH + 30;
@@ -41,13 +43,13 @@ describe("top examples", () => {
   });
 
   test("of equal maxima the earlier documents stay", () => {
-    const top = createTopExamples({ nLatents: 1, perLatent: 2, tokens: ownTokens });
+    const top = createTopExamples({ nLatents: 1, perLatent: 2 });
     for (let d = 0; d < 4; d += 1) top.offer(0, firings([[d * LENGTH + 50, 7]]), document(d));
     expect(top.ofLatent(0).map((example) => example.document)).toEqual([0, 1]);
   });
 
   test("the window reaches 12 tokens to each side, stops at the document and holds every firing in it", () => {
-    const top = createTopExamples({ nLatents: 1, perLatent: 2, tokens: ownTokens });
+    const top = createTopExamples({ nLatents: 1, perLatent: 2 });
     top.offer(
       0,
       firings([
@@ -68,12 +70,12 @@ describe("top examples", () => {
   });
 
   test("windows of the same tokens are kept once, as the strongest", () => {
-    const alike = Uint32Array.from({ length: 10 * LENGTH }, (_, row) => row % LENGTH);
-    const top = createTopExamples({ nLatents: 1, perLatent: 3, tokens: alike });
+    const alike = Uint32Array.from({ length: LENGTH }, (_, i) => i);
+    const top = createTopExamples({ nLatents: 1, perLatent: 3 });
     for (const [d, maximum] of [4, 9, 6].entries()) {
-      top.offer(0, firings([[d * LENGTH + 50, maximum]]), document(d));
+      top.offer(0, firings([[d * LENGTH + 50, maximum]]), document(d, alike));
     }
-    top.offer(0, firings([[3 * LENGTH + 60, 1]]), document(3));
+    top.offer(0, firings([[3 * LENGTH + 60, 1]]), document(3, alike));
     expect(top.ofLatent(0).map((e) => [e.document, e.maxActivation])).toEqual([
       [1, 9],
       [3, 1],
@@ -81,7 +83,7 @@ describe("top examples", () => {
   });
 
   test("a stronger document takes the place of a weaker one and leaves nothing of it behind", () => {
-    const top = createTopExamples({ nLatents: 1, perLatent: 1, tokens: ownTokens });
+    const top = createTopExamples({ nLatents: 1, perLatent: 1 });
     top.offer(
       0,
       firings([
@@ -98,9 +100,75 @@ describe("top examples", () => {
   });
 
   test("asking for none keeps none", () => {
-    const top = createTopExamples({ nLatents: 1, perLatent: 0, tokens: ownTokens });
+    const top = createTopExamples({ nLatents: 1, perLatent: 0 });
     top.offer(0, firings([[50, 1]]), document(0));
     expect(top.ofLatent(0)).toEqual([]);
+  });
+});
+
+/** A document of four tokens in which one fired; few texts and few maxima, so that both often coincide. */
+interface Candidate {
+  latent: number;
+  maximum: number;
+  text: number;
+  group: number;
+}
+const candidates = fc.array(
+  fc.record({
+    latent: fc.integer({ min: 0, max: 1 }),
+    maximum: fc.integer({ min: 1, max: 6 }),
+    text: fc.integer({ min: 0, max: 5 }),
+    group: fc.integer({ min: 0, max: 3 }),
+  }),
+  { maxLength: 60 },
+);
+const offerTo = (top: TopExamples, { latent, maximum, text }: Candidate, index: number): void => {
+  const rowStart = 4 * index;
+  const tokens = Uint32Array.of(9, 9, text, 9);
+  top.offer(latent, firings([[rowStart + 1, maximum]]), { index, rowStart, rowEnd: rowStart + 4, tokens });
+};
+
+describe("top examples in parts", () => {
+  test("of any groups, documents and parts in any order, hold the k strongest heads of all texts", () => {
+    const property = fc.property(
+      candidates,
+      fc.integer({ min: 1, max: 4 }),
+      fc.shuffledSubarray([0, 1, 2, 3], { minLength: 4 }),
+      (list, perLatent, order) => {
+        const whole = createTopExamples({ nLatents: 2, perLatent });
+        for (const [i, candidate] of list.entries()) offerTo(whole, candidate, i);
+        for (const latent of [0, 1]) {
+          const seen = new Set<number>();
+          const want = [...list.entries()]
+            .filter(([, candidate]) => candidate.latent === latent)
+            .sort(([i, a], [j, b]) => b.maximum - a.maximum || i - j)
+            .filter(([, { text }]) => !seen.has(text) && seen.add(text))
+            .slice(0, perLatent);
+          const got = whole.ofLatent(latent).map((e) => [e.document, e.maxActivation]);
+          expect(got).toEqual(want.map(([i, { maximum }]) => [i, maximum]));
+        }
+        const worker = createTopExamples({ nLatents: 2, perLatent });
+        const parts = [0, 1, 2, 3].map((group) => {
+          // backwards: the order within a group must not matter either
+          for (let i = list.length - 1; i >= 0; i -= 1) {
+            if (list[i].group === group) offerTo(worker, list[i], i);
+          }
+          return worker.takeArrays();
+        });
+        const merged = createTopExamples({ nLatents: 2, perLatent });
+        for (const group of order) merged.merge(parts[group]);
+        expect([0, 1].map(merged.ofLatent)).toEqual([0, 1].map(whole.ofLatent));
+        expect(merged.takeArrays()).toEqual(whole.takeArrays());
+        expect(merged.takeArrays()["top.latent"]).toHaveLength(0);
+      },
+    );
+    fc.assert(property, { seed: 6, numRuns: 300 });
+  });
+
+  test("of a longer list are refused", () => {
+    const longer = createTopExamples({ nLatents: 1, perLatent: 2 });
+    const top = createTopExamples({ nLatents: 1, perLatent: 1 });
+    expect(() => top.merge(longer.takeArrays())).toThrow(MismatchError);
   });
 });
 

@@ -1,124 +1,119 @@
 // The strongest examples of every latent, one a document, kept while the rows stream by in constant memory.
 //
 // Windows of identical token ids are kept once (the strongest), so that a phrase repeated all over the data does not
-// fill the list. Ties go to the earlier document. Not here: the paper's quantile bins, and the file (examples-file.ts).
+// fill the list. Ties go to the earlier document. Not here: the sample of weaker ones (example-sample.ts), and the file
+// (examples-file.ts). Memory: nLatents × perLatent × 4 bytes, and the windows kept, at most nLatents × perLatent.
+//
+// Why parts merge exactly. Order candidates by (activation, then earlier document), a strict order; call the strongest of
+// each text its head. The list of a set is its k strongest heads. Take a window x on the list of A ∪ B, seen in A. It is
+// the head of its text in A too. Were k heads of A stronger than x, their texts would have heads at least as strong in
+// A ∪ B, and x would not be on that list. So x is on the list of A: cutting at k loses nothing. Nor can a text return as
+// a weaker copy: if its head was cut from A, k heads of A beat it, hence every copy of it, wherever they come from.
+// An offer is the merge of a list with one candidate, so one pass, parts and any order of them end on the same list.
 
 import type { FiringsInDocument } from "./document-codes.ts";
+import { type Accumulator, checkSettings } from "./part-arrays.ts";
+import {
+  addWindow,
+  createWindowTable,
+  type DocumentTokens,
+  type HashedWindow,
+  peakIndex,
+  readWindow,
+  removeWindow,
+  takeWindows,
+  windowAround,
+  windowsOfPart,
+} from "./window.ts";
 
-/** Tokens shown before and after the peak. */
-export const WINDOW_RADIUS = 12;
-const WINDOW = 2 * WINDOW_RADIUS + 1;
-
-export interface TopExample {
-  document: number;
-  /** Store row of the strongest token. */
-  peakRow: number;
-  /** Rows [windowStart, windowEnd) are shown. */
-  windowStart: number;
-  windowEnd: number;
-  maxActivation: number;
-  /** [windowEnd − windowStart] activation of each, 0 where silent. */
-  activations: Float32Array;
-}
-
-export interface TopExamples {
-  /** Offers one latent's firings in one document. tokens: token ids by store row. */
-  offer(latent: number, firings: FiringsInDocument, document: DocumentRows): void;
+export interface TopExamples extends Accumulator {
+  /** Offers one latent's firings in one document; a document is offered at most once a latent. */
+  offer(latent: number, firings: FiringsInDocument, document: DocumentTokens): void;
   /** Strongest first. */
-  ofLatent(latent: number): TopExample[];
+  ofLatent(latent: number): HashedWindow[];
 }
 
-export interface DocumentRows {
-  index: number;
-  rowStart: number;
-  rowEnd: number;
-}
-
-export function createTopExamples(options: {
-  nLatents: number;
-  perLatent: number;
-  /** Token id of every store row. */
-  tokens: Uint32Array;
-}): TopExamples {
-  const { nLatents, perLatent, tokens } = options;
-  const nSlots = nLatents * perLatent;
+/** Parts: "top.settings" f64 [nLatents, perLatent] and the columns of takeWindows under "top", by latent, strongest first. */
+export function createTopExamples(options: { nLatents: number; perLatent: number }): TopExamples {
+  const { nLatents, perLatent } = options;
+  const settings = [nLatents, perLatent];
+  const table = createWindowTable();
   const used = new Uint32Array(nLatents);
-  const documents = new Uint32Array(nSlots);
-  const peakRows = new Uint32Array(nSlots);
-  const windowStarts = new Uint32Array(nSlots);
-  const windowEnds = new Uint32Array(nSlots);
-  const windowHashes = new Uint32Array(nSlots);
-  const maxima = new Float32Array(nSlots);
-  /** Weakest maximum of a full list, −1 while there is room: most candidates are turned away here. */
-  const floors = new Float32Array(nLatents).fill(-1);
-  const windows = new Float32Array(nSlots * WINDOW);
+  /** [nLatents, perLatent] slots of the table. */
+  const slots = new Uint32Array(nLatents * perLatent);
+  /** The weakest of a full list, zeros while there is room: most candidates are turned away here. */
+  const floors = new Float32Array(nLatents);
+  const floorDocuments = new Uint32Array(nLatents);
 
-  const isWeaker = (a: number, b: number): boolean =>
-    maxima[a] < maxima[b] || (maxima[a] === maxima[b] && documents[a] > documents[b]);
+  /** Ascending from the strongest. */
+  const compare = (a: number, b: number): number =>
+    table.maximum[b] - table.maximum[a] || table.document[a] - table.document[b];
 
-  /** Slot to write to, or −1 when the candidate does not make the list. */
-  const slotFor = (latent: number, maximum: number, hash: number): number => {
-    const first = latent * perLatent;
-    let weakest = first;
-    for (let slot = first; slot < first + used[latent]; slot += 1) {
-      if (windowHashes[slot] === hash) return maximum > maxima[slot] ? slot : -1;
-      if (isWeaker(slot, weakest)) weakest = slot;
-    }
-    if (used[latent] < perLatent) return first + used[latent]++;
-    return weakest;
-  };
+  const beatsFloor = (latent: number, maximum: number, document: number): boolean =>
+    maximum > floors[latent] || (maximum === floors[latent] && document < floorDocuments[latent]);
 
   const raiseFloor = (latent: number): void => {
     if (used[latent] < perLatent) return;
     const first = latent * perLatent;
-    let floor = Number.POSITIVE_INFINITY;
-    for (let slot = first; slot < first + perLatent; slot += 1) floor = Math.min(floor, maxima[slot]);
-    floors[latent] = floor;
+    let weakest = slots[first];
+    for (let at = first + 1; at < first + perLatent; at += 1) {
+      if (compare(slots[at], weakest) > 0) weakest = slots[at];
+    }
+    floors[latent] = table.maximum[weakest];
+    floorDocuments[latent] = table.document[weakest];
   };
+
+  /** window: beats the floor. */
+  const insert = (latent: number, window: HashedWindow): void => {
+    const first = latent * perLatent;
+    const end = first + used[latent];
+    let place = first;
+    for (let at = first; at < end; at += 1) {
+      const slot = slots[at];
+      if (table.textHash[slot] === window.textHash) {
+        const difference = window.maxActivation - table.maximum[slot];
+        if (difference < 0 || (difference === 0 && window.document > table.document[slot])) return;
+        place = at;
+        break;
+      }
+      if (used[latent] < perLatent) place = end;
+      else if (compare(slot, slots[place]) > 0) place = at;
+    }
+    if (place === end) used[latent] += 1;
+    else removeWindow(table, slots[place]);
+    slots[place] = addWindow(table, window);
+    raiseFloor(latent);
+  };
+
+  const sortedSlots = (latent: number): Uint32Array =>
+    slots.slice(latent * perLatent, latent * perLatent + used[latent]).sort(compare);
 
   return {
-    offer(latent, { rows, activations }, document) {
-      let peak = 0;
-      for (let i = 1; i < activations.length; i += 1) if (activations[i] > activations[peak]) peak = i;
-      const maximum = activations[peak];
-      if (perLatent === 0 || maximum <= floors[latent]) return;
-      const peakRow = rows[peak];
-      const windowStart = Math.max(document.rowStart, peakRow - WINDOW_RADIUS);
-      const windowEnd = Math.min(document.rowEnd, peakRow + WINDOW_RADIUS + 1);
-      const hash = hashTokens(tokens, windowStart, windowEnd);
-      const slot = slotFor(latent, maximum, hash);
-      if (slot < 0) return;
-      documents[slot] = document.index;
-      peakRows[slot] = peakRow;
-      windowStarts[slot] = windowStart;
-      windowEnds[slot] = windowEnd;
-      windowHashes[slot] = hash;
-      maxima[slot] = maximum;
-      windows.fill(0, slot * WINDOW, (slot + 1) * WINDOW);
-      for (let i = 0; i < rows.length; i += 1) {
-        if (rows[i] < windowStart || rows[i] >= windowEnd) continue;
-        windows[slot * WINDOW + rows[i] - windowStart] = activations[i];
-      }
-      raiseFloor(latent);
+    offer(latent, firings, document) {
+      const peak = peakIndex(firings.activations);
+      const maximum = firings.activations[peak];
+      if (perLatent === 0 || !beatsFloor(latent, maximum, document.index)) return;
+      insert(latent, windowAround({ firings, peak, document }));
     },
-    ofLatent(latent) {
-      const slots = Array.from({ length: used[latent] }, (_, i) => latent * perLatent + i);
-      slots.sort((a, b) => (isWeaker(a, b) ? 1 : -1));
-      return slots.map((slot) => ({
-        document: documents[slot],
-        peakRow: peakRows[slot],
-        windowStart: windowStarts[slot],
-        windowEnd: windowEnds[slot],
-        maxActivation: maxima[slot],
-        activations: windows.slice(slot * WINDOW, slot * WINDOW + windowEnds[slot] - windowStarts[slot]),
-      }));
+    ofLatent: (latent) => Array.from(sortedSlots(latent), (slot) => readWindow(table, slot)),
+    takeArrays() {
+      const size = used.reduce((sum, n) => sum + n, 0);
+      const order = { latents: new Uint32Array(size), slots: new Uint32Array(size) };
+      for (let latent = 0, at = 0; latent < nLatents; at += used[latent], latent += 1) {
+        order.latents.fill(latent, at, at + used[latent]);
+        order.slots.set(sortedSlots(latent), at);
+      }
+      used.fill(0);
+      floors.fill(0);
+      floorDocuments.fill(0);
+      return { "top.settings": Float64Array.from(settings), ...takeWindows(table, "top", order) };
+    },
+    merge(part) {
+      checkSettings(part, "top.settings", settings);
+      const { n, latent, maximum, document, window } = windowsOfPart(part, "top", nLatents);
+      for (let i = 0; i < n; i += 1) {
+        if (beatsFloor(latent[i], maximum[i], document[i])) insert(latent[i], window(i));
+      }
     },
   };
-}
-
-/** FNV-1a over token ids; two windows that collide by chance (2⁻³²) would be taken for one. */
-function hashTokens(tokens: Uint32Array, start: number, end: number): number {
-  let hash = 0x811c9dc5;
-  for (let row = start; row < end; row += 1) hash = Math.imul(hash ^ tokens[row], 0x01000193) >>> 0;
-  return hash;
 }

@@ -4,15 +4,14 @@ import { describe, expect, test } from "vitest";
 import { randomDictionary } from "../dictionary/dictionary.test.helper.ts";
 import type { Dictionary } from "../dictionary/dictionary.ts";
 import { encodeReference } from "../dictionary/encode.ts";
-import { latentWeights } from "../dictionary/latent-norms.ts";
 import { normaliseInPlace } from "../dictionary/normaliser.ts";
 import { createRng } from "../numerics/rng.ts";
 import { assertBelongTogether } from "./encoded-rows.ts";
 import { latentRows, summarise } from "./latent-rows.ts";
 import { type DenseCase, latentScalingReference } from "./latent-scaling-reference.ts";
 import type { LatentScaling } from "./measure-contract.ts";
-import { measurePass } from "./measure-pass.ts";
 import { createMemoryStore, type MemoryDocument } from "./memory-store.test.helper.ts";
+import { runWholePass } from "./pass.test.helper.ts";
 
 function documentsOf(activations: number[][], perDocument = 10): MemoryDocument[] {
   return Array.from({ length: Math.ceil(activations.length / perDocument) }, (_, d) => ({
@@ -26,19 +25,7 @@ function documentsOf(activations: number[][], perDocument = 10): MemoryDocument[
 async function measured(dictionary: Dictionary, activations: number[][]) {
   const store = createMemoryStore(dictionary.sites, documentsOf(activations));
   assertBelongTogether(store, dictionary);
-  const pass = await measurePass({
-    store,
-    dictionary,
-    encoder: {
-      maxRows: 64,
-      encode: async (x, nRows) => encodeReference(dictionary, x, nRows),
-      dispose: async () => {},
-    },
-    normalise: (x, nRows) => normaliseInPlace(x, nRows, dictionary),
-    activationWeight: latentWeights(dictionary),
-    split: "heldout",
-    examplesPerLatent: 2,
-  });
+  const pass = await runWholePass({ store, dictionary });
   const latents = latentRows(dictionary, pass);
   return { latents, summary: summarise(dictionary, pass, latents) };
 }

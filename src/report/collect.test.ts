@@ -8,6 +8,7 @@ import { writeExamples } from "../measure/examples-file.ts";
 import { measurePaths, writeSummary } from "../measure/measure-files.ts";
 import { writeMeasureTable } from "../measure/measure-table.ts";
 import { createMemoryStore, pairSites } from "../measure/memory-store.test.helper.ts";
+import { sourceOfStore } from "../store/row-source.ts";
 import { createStoreWriter } from "../store/store-writer.ts";
 import { writeTruth } from "../truth/truth-file.ts";
 import { type CollectOptions, collectReportInput, displayName } from "./collect.ts";
@@ -60,24 +61,32 @@ beforeAll(async () => {
     storeSha256: "s",
     split: "heldout",
     examplesPerLatent: 2,
+    examplesPerBin: 1,
+    seed: 0,
+    format: 1,
   });
   await writeExamples({
     path: paths.examples,
-    store,
+    source: await sourceOfStore(store),
     nLatents: 200,
     examples: {
-      offer: () => {},
-      ofLatent: () => [
-        {
-          document: 1,
-          peakRow: 4,
-          windowStart: 3,
-          windowEnd: 5,
-          maxActivation: 7,
-          activations: Float32Array.of(0, 7),
-        },
-      ],
+      top: {
+        ofLatent: () => [
+          {
+            document: 1,
+            peakRow: 4,
+            windowStart: 3,
+            windowEnd: 5,
+            maxActivation: 7,
+            activations: Float32Array.of(0, 7),
+            textHash: 1,
+          },
+        ],
+      },
+      sample: { ofLatent: () => [] },
     },
+    maxActivation: () => 7,
+    perBin: 1,
     tokenString: (id) => ` word${id}`,
     dictionarySha256: "d",
   });

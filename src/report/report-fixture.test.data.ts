@@ -346,10 +346,12 @@ function madeExamples(
     });
     return {
       latent,
+      bin: -1,
       rank,
       document: 100 + rank,
       documentId: `chat-${1000 + latent + rank}`,
       dataset: rank % 3 === 0 ? "chats" : "world",
+      rowStart: 1000 * rank,
       tokens,
       activations,
       peak,

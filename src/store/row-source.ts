@@ -36,6 +36,8 @@ export interface RowFacts {
 export interface RowSource extends Pick<Store, "folder" | "width" | "read" | "close"> {
   manifest: StoreManifest;
   documents: DocumentIndex;
+  /** Whether another thread can open it by its folder; a store in memory cannot be. */
+  isOnDisk: boolean;
   readFacts(rowStart: number, rowEnd: number): Promise<RowFacts>;
   /** Ids of the wanted documents, by index; one sweep over the documents' file. */
   documentIds(wanted: ReadonlySet<number>): Promise<Map<number, string>>;
@@ -47,6 +49,7 @@ export async function sourceOfStore(store: Store): Promise<RowSource> {
   return {
     ...{ folder, manifest, width, read, close },
     documents: await indexDocuments(store.documents, store),
+    isOnDisk: false,
     readFacts: async (rowStart, rowEnd) => ({
       role: rows.role.subarray(rowStart, rowEnd),
       slot: rows.slot.subarray(rowStart, rowEnd),
@@ -86,7 +89,7 @@ export async function openRowSource(
   }
   const { close: closeSites, ...sites } = openSites({ folder, storeId, manifest });
   return {
-    ...{ folder, manifest, documents, ...sites },
+    ...{ folder, manifest, documents, isOnDisk: true, ...sites },
     readFacts: async (rowStart, rowEnd) => {
       const n = rowEnd - rowStart;
       const facts = {

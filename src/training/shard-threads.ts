@@ -4,16 +4,13 @@
 // thread-collective. The main thread only waits for messages, so it can read the next batch meanwhile. A shard that fails lets
 // the others out, and every later call rejects with its error.
 
-import { createRequire } from "node:module";
-import { pathToFileURL } from "node:url";
-import { Worker } from "node:worker_threads";
 import {
   abortCollective,
   createSharedCollective,
   type SharedCollective,
 } from "../compute/thread-collective.ts";
-import * as errors from "../errors.ts";
-import { StorageError, type TunediffError } from "../errors.ts";
+import { type CarriedError, errorOf, startWorkerThread } from "../compute/worker-thread.ts";
+import { StorageError } from "../errors.ts";
 import { type EngineOptions, type ParameterName, type RowRange, shapeOf } from "./engine-contract.ts";
 import type { Shard } from "./shard.ts";
 import { mostSelectionBytes } from "./shard-selection.ts";
@@ -39,30 +36,10 @@ export interface ShardCall {
   arguments: unknown[];
 }
 
-export type ShardReply =
-  | { id: number; value: unknown }
-  | { id: number; error: { name: string; message: string; hint?: string } };
+export type ShardReply = { id: number; value: unknown } | { id: number; error: CarriedError };
 
 /** The reply to being started. */
 export const READY = -1;
-
-const isSource = import.meta.url.endsWith(".ts");
-
-function startWorker(data: ShardWorkerData): Worker {
-  // Not the parent's own flags: some (--input-type, --eval's) are refused in a worker.
-  const execArgv: string[] = [];
-  if (!isSource)
-    return new Worker(new URL("./shard-worker.js", import.meta.url), { workerData: data, execArgv });
-  // Node 20 cannot load TypeScript itself; this branch serves tests and benchmarks alone.
-  const loader = pathToFileURL(
-    createRequire(import.meta.url)
-      .resolve("tsx/esm/api")
-      .replace(/cjs$/, "mjs"),
-  ).href;
-  const worker = new URL("./shard-worker.ts", import.meta.url).href;
-  const load = `import("${loader}").then(({ tsImport }) => tsImport("${worker}", "${worker}"))`;
-  return new Worker(load, { workerData: data, eval: true, execArgv });
-}
 
 export interface ShardThreads {
   shards: Shard[];
@@ -131,7 +108,7 @@ function startShard({
   /** Lets the other shards out of their waiting. */
   fail: () => void;
 }): StartedShard {
-  const worker = startWorker(data);
+  const worker = startWorkerThread(new URL("./shard-worker", import.meta.url), data);
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
   let nextId = 0;
   let ended: Error | undefined;
@@ -227,14 +204,4 @@ function shardEnded(rank: number, reason: string, cause?: unknown): StorageError
     hint: "if memory is short, use fewer latents, a smaller batch or another number of shards",
     cause,
   });
-}
-
-/** The worker's error as the same class here, when it is one of ours. */
-function errorOf({ name, message, hint }: { name: string; message: string; hint?: string }): Error {
-  const classes = errors as unknown as Record<
-    string,
-    (new (message: string, details: { hint?: string }) => TunediffError) | undefined
-  >;
-  const Kind = classes[name];
-  return Kind === undefined ? new Error(`${name}: ${message}`) : new Kind(message, { hint });
 }

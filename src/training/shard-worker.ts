@@ -2,7 +2,7 @@
 
 import { parentPort, workerData } from "node:worker_threads";
 import { joinCollective } from "../compute/thread-collective.ts";
-import { TunediffError } from "../errors.ts";
+import { carriedError } from "../compute/worker-thread.ts";
 import { type ParameterName, type RowRange, shapeOf } from "./engine-contract.ts";
 import { createShard, type Shard } from "./shard.ts";
 import {
@@ -23,9 +23,7 @@ function send(reply: ShardReply): void {
 }
 
 function sendError(id: number, error: unknown): void {
-  const { name, message } = error instanceof Error ? error : new Error(String(error));
-  const hint = error instanceof TunediffError ? error.hint : undefined;
-  send({ id, error: { name, message, hint } });
+  send({ id, error: carriedError(error) });
 }
 
 /** Puts the arrays in their places; see ShardCall. */

@@ -1,0 +1,193 @@
+// How the activations of every latent are distributed: counts in logarithmic bins, for quantiles and charts.
+//
+// A bin is the upper 13 bits of the positive f32: 32 bins an octave, each between 1/63 and 1/32 of its lower edge wide
+// (1.6–3.1 %). Bins are held an octave at a time, for the octaves a latent was seen in. Memory: 128 bytes for each
+// (latent, octave) seen plus its key, at most nLatents × 255 of them, in practice four to eight a latent; it does not
+// grow with rows. Counting is exact, so merging parts in any order is the same as counting everything at once.
+// Silent rows are not counted: quantiles are over the rows where the latent fired.
+
+import { FormatError, NumericsError, ShapeError } from "../errors.ts";
+import { createKeyIndex } from "./key-index.ts";
+import {
+  type Accumulator,
+  enlarge,
+  LARGEST_COUNT,
+  type PartArrays,
+  partArray,
+  partLatents,
+} from "./part-arrays.ts";
+
+/** Bits of the f32 that a bin drops. */
+const DROPPED_BITS = 18;
+const BINS_PER_OCTAVE = 32;
+/** Octaves (f32 exponents) a latent can have; a power of two, so that (latent, octave) packs into a u32. */
+const OCTAVES = 256;
+const INFINITY_BITS = 0x7f800000;
+const N_BINS = INFINITY_BITS >>> DROPPED_BITS;
+const LARGEST_F32 = 3.4028234663852886e38;
+const FIRST_PAGES = 256;
+
+export interface HistogramBin {
+  /** Activations in [from, to). */
+  from: number;
+  to: number;
+  count: number;
+}
+
+export interface ActivationHistogram extends Accumulator {
+  /** Counts one firing. activation: code × W, rounded to f32. Throws NumericsError unless it is positive and finite. */
+  add(latent: number, activation: number): void;
+  /** Firings counted. */
+  count(latent: number): number;
+  /**
+   * Quantiles over the firings of a latent, one for each q in [0, 1]; NaN for a latent that never fired.
+   *
+   * Type 7 of Hyndman & Fan 1996, each order statistic placed evenly inside its bin: off by less than a bin's width.
+   */
+  quantiles(latent: number, qs: readonly number[]): number[];
+  quantile(latent: number, q: number): number;
+  /** The bins that hold something, ascending. */
+  histogram(latent: number): HistogramBin[];
+}
+
+/** Parts: "histogram.latent" u32, "histogram.bin" u16, "histogram.count" u32, of equal length, by latent, then bin. */
+export function createActivationHistogram({ nLatents }: { nLatents: number }): ActivationHistogram {
+  if (nLatents > 2 ** 32 / OCTAVES) {
+    throw new ShapeError(`histogram: expected at most ${2 ** 32 / OCTAVES} latents, got ${nLatents}`);
+  }
+  const float = new Float32Array(1);
+  const bits = new Uint32Array(float.buffer);
+  const pages = createKeyIndex();
+  let counts = new Uint32Array(FIRST_PAGES * BINS_PER_OCTAVE);
+  /** Octaves [lowest, highest] a latent was seen in; lowest > highest: none. */
+  const lowest = new Uint8Array(nLatents).fill(OCTAVES - 1);
+  const highest = new Uint8Array(nLatents);
+
+  const addToBin = (latent: number, bin: number, count: number): void => {
+    const octave = bin >>> 5;
+    const nPages = pages.size();
+    const page = pages.place(latent * OCTAVES + octave);
+    if (page === nPages) {
+      if ((page + 1) * BINS_PER_OCTAVE > counts.length) counts = enlarge(counts, 2 * counts.length);
+      if (octave < lowest[latent]) lowest[latent] = octave;
+      if (octave > highest[latent]) highest[latent] = octave;
+    }
+    const at = page * BINS_PER_OCTAVE + (bin & (BINS_PER_OCTAVE - 1));
+    const sum = counts[at] + count;
+    if (sum > LARGEST_COUNT) {
+      throw new NumericsError(
+        `histogram: latent ${latent}: expected at most ${LARGEST_COUNT} firings in a bin, got ${sum}`,
+        { hint: "measure fewer rows at a time" },
+      );
+    }
+    counts[at] = sum;
+  };
+
+  /** Visits the bins that hold something, ascending. */
+  const visitBins = (latent: number, visit: (bin: number, count: number) => void): void => {
+    for (let octave = lowest[latent]; octave <= highest[latent]; octave += 1) {
+      const page = pages.find(latent * OCTAVES + octave);
+      if (page < 0) continue;
+      for (let i = 0; i < BINS_PER_OCTAVE; i += 1) {
+        const count = counts[page * BINS_PER_OCTAVE + i];
+        if (count > 0) visit(octave * BINS_PER_OCTAVE + i, count);
+      }
+    }
+  };
+
+  const edge = (bin: number): number => {
+    if (bin >= N_BINS) return LARGEST_F32;
+    bits[0] = bin << DROPPED_BITS;
+    return float[0];
+  };
+
+  const histogram = (latent: number): HistogramBin[] => {
+    const bins: HistogramBin[] = [];
+    visitBins(latent, (bin, count) => bins.push({ from: edge(bin), to: edge(bin + 1), count }));
+    return bins;
+  };
+
+  const quantiles = (latent: number, qs: readonly number[]): number[] => {
+    const bins = histogram(latent);
+    const total = totalOf(bins);
+    return qs.map((q) => {
+      if (!(q >= 0 && q <= 1)) throw new ShapeError(`quantile: expected a number in [0, 1], got ${q}`);
+      if (total === 0) return Number.NaN;
+      const at = (total - 1) * q;
+      const below = Math.floor(at);
+      const lower = orderStatistic(bins, below);
+      if (at === below) return lower;
+      return lower + (at - below) * (orderStatistic(bins, below + 1) - lower);
+    });
+  };
+
+  return {
+    add(latent, activation) {
+      float[0] = activation;
+      if (!(activation > 0) || bits[0] >= INFINITY_BITS) {
+        throw new NumericsError(
+          `histogram: latent ${latent}: expected a positive finite activation, got ${activation}`,
+          { hint: "run `tunediff verify` on the store and on the dictionary" },
+        );
+      }
+      addToBin(latent, bits[0] >>> DROPPED_BITS, 1);
+    },
+    count: (latent) => totalOf(histogram(latent)),
+    quantiles,
+    quantile: (latent, q) => quantiles(latent, [q])[0],
+    histogram,
+    takeArrays() {
+      let size = 0;
+      for (let i = 0; i < pages.size() * BINS_PER_OCTAVE; i += 1) size += counts[i] > 0 ? 1 : 0;
+      const latents = new Uint32Array(size);
+      const bins = new Uint16Array(size);
+      const sums = new Uint32Array(size);
+      let at = 0;
+      for (let latent = 0; latent < nLatents; latent += 1) {
+        visitBins(latent, (bin, count) => {
+          latents[at] = latent;
+          bins[at] = bin;
+          sums[at] = count;
+          at += 1;
+        });
+      }
+      counts.fill(0, 0, pages.size() * BINS_PER_OCTAVE);
+      pages.clear();
+      lowest.fill(OCTAVES - 1);
+      highest.fill(0);
+      return { "histogram.latent": latents, "histogram.bin": bins, "histogram.count": sums };
+    },
+    merge(part) {
+      const { latents, bins, sums } = histogramPart(part, nLatents);
+      for (let i = 0; i < latents.length; i += 1) addToBin(latents[i], bins[i], sums[i]);
+    },
+  };
+}
+
+function histogramPart(part: PartArrays, nLatents: number) {
+  const latents = partLatents(part, "histogram.latent", nLatents);
+  const bins = partArray(part, "histogram.bin", Uint16Array, latents.length);
+  const sums = partArray(part, "histogram.count", Uint32Array, latents.length);
+  for (let i = 0; i < bins.length; i += 1) {
+    if (bins[i] >= N_BINS) {
+      throw new FormatError(`part: expected histogram.bin[${i}] below ${N_BINS}, got ${bins[i]}`, {
+        hint: "the part file is damaged: measure again",
+      });
+    }
+  }
+  return { latents, bins, sums };
+}
+
+function totalOf(bins: readonly HistogramBin[]): number {
+  return bins.reduce((sum, { count }) => sum + count, 0);
+}
+
+/** The i-th smallest value (0-based), the values of a bin taken to lie evenly in it. */
+function orderStatistic(bins: readonly HistogramBin[], i: number): number {
+  let before = 0;
+  for (const { from, to, count } of bins) {
+    if (i < before + count) return from + (to - from) * ((i - before + 0.5) / count);
+    before += count;
+  }
+  return Number.NaN; // not reached: i is below the total
+}

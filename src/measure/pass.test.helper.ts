@@ -1,0 +1,47 @@
+// The whole pass over a store in memory, group by group on this thread: what measure() does between its files.
+
+import type { Dictionary, Encoder } from "../dictionary/dictionary.ts";
+import { encodeReference } from "../dictionary/encode.ts";
+import { rowsByGroup, sourceOfStore } from "../store/row-source.ts";
+import type { Split } from "../store/rows.ts";
+import type { Store } from "../store/store-contract.ts";
+import { createGroupMeasurer } from "./group-pass.ts";
+import { createGroupMerger, type PassResult } from "./merge-groups.ts";
+
+/** encodeReference as an encoder of batches of at most maxRows. */
+export function readableEncoder(dictionary: Dictionary, maxRows: number): Encoder {
+  return {
+    maxRows,
+    encode: async (x, nRows) => encodeReference(dictionary, x, nRows),
+    dispose: async () => {},
+  };
+}
+
+export interface PassOptions {
+  store: Store;
+  dictionary: Dictionary;
+  /** Default: the readable one, 16 rows at a time. */
+  encoder?: Encoder;
+  split?: Split;
+  normLimits?: readonly number[];
+  examplesPerLatent?: number;
+  /** Groups in another order than their own. */
+  order?: (groups: number[]) => number[];
+  signal?: AbortSignal;
+}
+
+export async function runWholePass(options: PassOptions): Promise<PassResult> {
+  const { store, dictionary, split = "heldout", examplesPerLatent = 4, order = (groups) => groups } = options;
+  const { encoder = readableEncoder(dictionary, 16), signal } = options;
+  const { normLimits = dictionary.sites.map(() => Number.POSITIVE_INFINITY) } = options;
+  const source = await sourceOfStore(store);
+  const groups = [...rowsByGroup(source.documents, split).entries()]
+    .filter(([, nRows]) => nRows > 0)
+    .map(([group]) => group);
+  const groupOptions = { split, examplesPerLatent, examplesPerBin: 3, seed: 0, normLimits };
+  const measurer = await createGroupMeasurer({ source, dictionary, options: groupOptions, encoder });
+  const merger = createGroupMerger({ dictionary, source, groupOptions, groups });
+  for (const group of order([...groups])) merger.add(group, await measurer.measureGroup(group, { signal }));
+  await measurer.dispose();
+  return merger.result();
+}
