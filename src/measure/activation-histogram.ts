@@ -73,14 +73,14 @@ export function createActivationHistogram({ nLatents }: { nLatents: number }): A
       if (octave > highest[latent]) highest[latent] = octave;
     }
     const at = page * BINS_PER_OCTAVE + (bin & (BINS_PER_OCTAVE - 1));
-    const sum = counts[at] + count;
-    if (sum > LARGEST_COUNT) {
+    const before = counts[at];
+    if (before > LARGEST_COUNT - count) {
       throw new NumericsError(
-        `histogram: latent ${latent}: expected at most ${LARGEST_COUNT} firings in a bin, got ${sum}`,
+        `histogram: latent ${latent}: expected at most ${LARGEST_COUNT} firings in a bin, got ${before + count}`,
         { hint: "measure fewer rows at a time" },
       );
     }
-    counts[at] = sum;
+    counts[at] = before + count;
   };
 
   /** Visits the bins that hold something, ascending. */

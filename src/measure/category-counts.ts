@@ -5,20 +5,10 @@
 
 import { ROLES } from "../store/rows.ts";
 import type { StoreManifest } from "../store/store-contract.ts";
+import { CATEGORY_KINDS, type CategoryKind, type CategoryNames } from "./measure-contract.ts";
 import { type Accumulator, partArray } from "./part-arrays.ts";
 
 export const N_POSITION_DECILES = 10;
-
-/** Kinds of categories, in the order of their columns. */
-export interface CategoryNames {
-  role: readonly string[];
-  dataset: readonly string[];
-  slot: readonly string[];
-  positionDecile: readonly string[];
-}
-export type CategoryKind = keyof CategoryNames;
-
-export const CATEGORY_KINDS: readonly CategoryKind[] = ["role", "dataset", "slot", "positionDecile"];
 
 export function categoryNames(manifest: Pick<StoreManifest, "datasets" | "slots">): CategoryNames {
   return {

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { createRng } from "../numerics/rng.ts";
-import { type ErrorImprovement, errorImprovementOfLatent, type SquaredTotals } from "./error-improvement.ts";
+import { errorImprovementOfLatent, type SquaredTotals } from "./error-improvement.ts";
 import { addRow, createLatentSums, N_SUMS, rowGeometry, totalSums } from "./latent-scaling.ts";
 import { type DenseCase, latentScalingReference } from "./latent-scaling-reference.ts";
+import type { ErrorImprovement } from "./measure-contract.ts";
 
 type Model = "base" | "finetuned";
 const MODELS: Model[] = ["base", "finetuned"];

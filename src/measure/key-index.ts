@@ -23,14 +23,15 @@ export interface KeyIndex {
 export function createKeyIndex(): KeyIndex {
   let capacity = FIRST_CAPACITY;
   let shift = 32 - Math.log2(capacity);
-  /** (key, number + 1) pairs; 0 in second place marks an empty one. */
-  let pairs = new Uint32Array(2 * capacity);
+  /** (key as i32, number + 1) pairs; 0 in second place marks an empty one. Signed: integers stay integers in V8. */
+  let pairs = new Int32Array(2 * capacity);
   let size = 0;
 
-  /** Where a key stands, or the empty place where it would stand. */
+  /** Where a key (as i32) stands, or the empty place where it would stand. */
   const locate = (key: number): number => {
+    const wrap = pairs.length - 1;
     let at = (Math.imul(key, FIBONACCI) >>> shift) << 1;
-    while (pairs[at + 1] !== 0 && pairs[at] !== key) at = (at + 2) & (2 * capacity - 1);
+    while (pairs[at + 1] !== 0 && pairs[at] !== key) at = (at + 2) & wrap;
     return at;
   };
 
@@ -38,7 +39,7 @@ export function createKeyIndex(): KeyIndex {
     const old = pairs;
     capacity *= 2;
     shift -= 1;
-    pairs = new Uint32Array(2 * capacity);
+    pairs = new Int32Array(2 * capacity);
     for (let i = 0; i < old.length; i += 2) {
       if (old[i + 1] === 0) continue;
       const at = locate(old[i]);
@@ -49,8 +50,9 @@ export function createKeyIndex(): KeyIndex {
 
   return {
     size: () => size,
-    find: (key) => pairs[locate(key) + 1] - 1,
-    place(key) {
+    find: (key) => pairs[locate(key | 0) + 1] - 1,
+    place(u32) {
+      const key = u32 | 0;
       let at = locate(key);
       if (pairs[at + 1] !== 0) return pairs[at + 1] - 1;
       if (2 * (size + 1) > capacity) {

@@ -177,6 +177,20 @@ export function totalSums(sums: LatentSums, weights?: ArrayLike<number>): Float6
   return total;
 }
 
+/** The sums of latents [from, from + size), copied: [nGroups, size, N_SUMS]. */
+export function sliceOfSums(
+  { nGroups, nLatents, values }: LatentSums,
+  from: number,
+  size: number,
+): LatentSums {
+  const slice = createLatentSums(nGroups, size);
+  for (let group = 0; group < nGroups; group += 1) {
+    const start = (group * nLatents + from) * N_SUMS;
+    slice.values.set(values.subarray(start, start + size * N_SUMS), group * size * N_SUMS);
+  }
+  return slice;
+}
+
 /** Squared norms of a latent's two rows and their inner product. */
 export interface RowGeometry {
   squaredBase: number;

@@ -40,6 +40,80 @@ export interface LatentScaling {
   nuError: number;
 }
 
+/** low ≤ high, either may be infinite; both NaN for a latent that never fired. */
+export interface Interval {
+  low: number;
+  high: number;
+}
+
+export const NU_NAMES = ["nuActivation", "nuReconstruction", "nuError"] as const;
+export type NuName = (typeof NU_NAMES)[number];
+
+export const DIRECTIONS = ["finetuned", "base"] as const;
+export type Direction = (typeof DIRECTIONS)[number];
+
+/** 95 % intervals of one latent's nus, along the finetuned and along the base decoder direction; see intervals.ts. */
+export type LatentIntervals = Record<Direction, Record<NuName, Interval>> & {
+  /** Document groups with at least one firing: what the interval rests on. */
+  nGroupsFired: number;
+};
+
+/** What the intervals say of a latent that leans to a side; see verdict.ts. */
+export const VERDICTS = [
+  "genuine",
+  "complete shrinkage",
+  "latent decoupling",
+  "complete shrinkage and latent decoupling",
+  "uncertain",
+  "too rare",
+  "dead",
+] as const;
+export type Verdict = (typeof VERDICTS)[number];
+
+/**
+ * How much of each target the best multiple of one latent explains, along one decoder direction; see error-improvement.ts.
+ * Improvements lie in [0, 1]; a ratio is that of the other model over the direction's own.
+ */
+export interface ErrorImprovement {
+  activationBase: number;
+  activationFinetuned: number;
+  reconstructionBase: number;
+  reconstructionFinetuned: number;
+  errorBase: number;
+  errorFinetuned: number;
+  activationRatio: number;
+  reconstructionRatio: number;
+  errorRatio: number;
+}
+
+/** A token and how many documents it was seen in at (or before) the peak; a lower bound where a latent has many tokens. */
+export interface TokenCount {
+  token: string;
+  tokenId: number;
+  count: number;
+}
+
+/** Another latent and the cosine of the two decoder rows. */
+export interface Neighbour {
+  latent: number;
+  cosine: number;
+}
+
+/** Quantiles of the activation over rows in which the latent fired, by name. */
+export const ACTIVATION_QUANTILES = { q10: 0.1, q50: 0.5, q90: 0.9, q99: 0.99 } as const;
+export type ActivationQuantiles = Record<keyof typeof ACTIVATION_QUANTILES, number>;
+
+/** Kinds of rows a frequency is given by, and their names in the order of the lists. */
+export interface CategoryNames {
+  role: readonly string[];
+  dataset: readonly string[];
+  slot: readonly string[];
+  /** Tenths of a document, "0" … "9". */
+  positionDecile: readonly string[];
+}
+export type CategoryKind = keyof CategoryNames;
+export const CATEGORY_KINDS: readonly CategoryKind[] = ["role", "dataset", "slot", "positionDecile"];
+
 /** One row of tables/measure.parquet. NaN where a quantity does not exist (a latent that never fired). */
 export interface LatentMeasure {
   latent: number;
@@ -59,15 +133,63 @@ export interface LatentMeasure {
   maxCode: number;
   maxActivation: number;
   meanActivation: number;
+  activationQuantiles: ActivationQuantiles;
   /** Share of the activation mass on template tokens. */
   templateShare: number;
+  /** Share of the rows of each category in which it fired, in the order of the summary's categories; NaN without rows. */
+  frequencyBy: Record<CategoryKind, number[]>;
+  /** −Σ p·log p over documents, p the share of the activation mass in a document, nats; log(documents) when evenly spread. */
+  documentEntropy: number;
+  /** Tokens at the peak of a document, and just before it, most frequent first. */
+  tokensAtPeak: TokenCount[];
+  tokensBeforePeak: TokenCount[];
   /** Along the finetuned decoder direction, as published. */
   scalingFinetuned: LatentScaling;
   /** Along the base decoder direction: the mirror, for what was lost. */
   scalingBase: LatentScaling;
+  intervals: LatentIntervals;
+  improvementFinetuned: ErrorImprovement;
+  improvementBase: ErrorImprovement;
+  /** Nearest other latents by cosine of the finetuned rows, of the base rows, and of this finetuned row with other base rows. */
+  nearestFinetuned: Neighbour[];
+  nearestBase: Neighbour[];
+  /** Empty for models of different width. */
+  nearestAcross: Neighbour[];
+  /** "" for a latent that leans to neither side. */
+  verdict: Verdict | "";
   claim: Claim;
   /** Set when claim is "none" for a reason that is not the thresholds themselves. */
   exclusion: Exclusion | "";
+}
+
+export interface TwinDivergence {
+  /** Null where neither latent was ever high. */
+  paper: number | null;
+  code: number | null;
+  /** Rows in which either was high: what the two stand on. */
+  highRowsPaper: number;
+  highRowsCode: number;
+}
+
+export interface LatentTwin {
+  finetuned: number;
+  base: number;
+  /** Of d^finetuned of the one and d^base of the other. */
+  cosine: number;
+  /** A: the larger of the two maximum activations over train rows; 0 when neither fired there, and no divergence exists. */
+  maxActivation: number;
+  /** Over all rows of the split; 1: never high together, and each low where the other is high. */
+  divergencePaper: number | null;
+  divergenceCode: number | null;
+  /** By the names of the store's datasets. */
+  byDataset: Record<string, TwinDivergence>;
+  /** Rows of the split in which each fired, and both. */
+  firedFinetuned: number;
+  firedBase: number;
+  firedBoth: number;
+  /** Of firing; null where it does not exist. */
+  jaccard: number | null;
+  phi: number | null;
 }
 
 /** tables/measure.json: the pooled figures. */
@@ -102,6 +224,15 @@ export interface MeasureSummary {
    * differ in width, so each is read along its own row, brought to one length; see latent-scaling.ts.
    */
   scalingDirections: "shared" | "own";
+  /** How many latents have each verdict. */
+  verdicts: Record<Verdict, number>;
+  categories: CategoryNames;
+  /** Measured rows of each category. */
+  rowsByCategory: Record<CategoryKind, number[]>;
+  /** How the intervals were made. */
+  intervals: { level: number; nDraws: number; nGroups: number };
+  /** Pairs of a finetuned-leaning and a base-leaning latent of nearly one direction; see twins.ts. */
+  twins: LatentTwin[];
   thresholds: ClaimThresholds;
 }
 

@@ -7,12 +7,11 @@ import { InterruptedError, MismatchError, NumericsError } from "../errors.ts";
 import { createRng } from "../numerics/rng.ts";
 import type { Role } from "../store/rows.ts";
 import { assertBelongTogether } from "./encoded-rows.ts";
-import { latentRows, summarise } from "./latent-rows.ts";
 import { N_SUMS, totalSums } from "./latent-scaling.ts";
 import { type DenseCase, latentScalingReference } from "./latent-scaling-reference.ts";
 import type { LatentMeasure, LatentScaling } from "./measure-contract.ts";
 import { createMemoryStore, type MemoryDocument, pairSites } from "./memory-store.test.helper.ts";
-import { type PassOptions, readableEncoder, runWholePass } from "./pass.test.helper.ts";
+import { measureWhole, type PassOptions, readableEncoder, runWholePass } from "./pass.test.helper.ts";
 
 const D_MODEL = 5;
 const N_LATENTS = 12;
@@ -75,9 +74,7 @@ async function measured(
   documents: MemoryDocument[],
   overrides?: Partial<PassOptions>,
 ) {
-  const pass = await runWholePass(passOptions(dictionary, documents, overrides));
-  const latents = latentRows(dictionary, pass);
-  return { pass, latents, summary: summarise(dictionary, pass, latents) };
+  return measureWhole(passOptions(dictionary, documents, overrides));
 }
 
 /** The same data as dense f64 arrays, BOS dropped. */

@@ -6,27 +6,43 @@
 //   decoderNormBase, decoderNormFinetuned, encoderNormBase, encoderNormFinetuned
 //   deltaNorm                           0 base-only, 0.5 shared, 1 finetuned-only
 //   decoderCosine                       between the two decoder rows; NaN for models of different width
-//   latentClass                 STRING  base-only | shared | finetuned-only | other
 //   frequency                           share of rows (BOS excluded) in which it fired
 //   documents                   INT32   documents in which it fired
 //   maxCode, maxActivation, meanActivation   the mean is over rows in which it fired
 //   templateShare                       share of its activation mass on template tokens
+//   documentEntropy                     of its activation mass over documents, nats
+//   latentClass                 STRING  base-only | shared | finetuned-only | other
 //   scalingFinetuned_X, scalingBase_X   Latent Scaling along the finetuned and the base decoder row, X one of
 //     betaActivationBase, betaActivationFinetuned, betaReconstructionBase, betaReconstructionFinetuned, betaErrorBase,
 //     betaErrorFinetuned, nuActivation, nuReconstruction, nuError (base/finetuned, resp. finetuned/base)
+//   intervalsFinetuned_X, intervalsBase_X   95 % limits nuActivationLow, nuActivationHigh, …; infinite where there is none
+//   groupsFired                 INT32   document groups with a firing, of 64
+//   improvementFinetuned_X, improvementBase_X   relative error improvement, X a field of ErrorImprovement
+//   activationQuantiles_qNN             over rows in which it fired
+//   frequencyBy_KIND_NAME               share of the rows of a role, dataset, slot or position decile in which it fired
+//   tokensAtPeak, tokensBeforePeak, nearestFinetuned, nearestBase, nearestAcross   STRING, JSON lists
+//   verdict                     STRING  one of VERDICTS, empty for a latent that leans to neither side
 //   claim                       STRING  finetuned-specific | base-specific | none
 //   exclusion                   STRING  why it could not be judged; empty when it was
+// The names of the categories stand in the file's key-value metadata under "categories", as JSON.
 
 import { FormatError } from "../errors.ts";
-import { type ParquetColumn, readParquet, writeParquet } from "../formats/parquet.ts";
+import { type ParquetColumn, readParquet, readParquetMetadata, writeParquet } from "../formats/parquet.ts";
 import {
+  ACTIVATION_QUANTILES,
+  CATEGORY_KINDS,
+  type CategoryKind,
+  type CategoryNames,
   type Claim,
+  type Direction,
+  type ErrorImprovement,
   EXCLUSIONS,
-  type Exclusion,
   LATENT_CLASSES,
-  type LatentClass,
   type LatentMeasure,
   type LatentScaling,
+  NU_NAMES,
+  type NuName,
+  VERDICTS,
 } from "./measure-contract.ts";
 
 const SCALING_FIELDS = [
@@ -40,6 +56,18 @@ const SCALING_FIELDS = [
   "nuReconstruction",
   "nuError",
 ] as const satisfies readonly (keyof LatentScaling)[];
+
+const IMPROVEMENT_FIELDS = [
+  "activationBase",
+  "activationFinetuned",
+  "reconstructionBase",
+  "reconstructionFinetuned",
+  "errorBase",
+  "errorFinetuned",
+  "activationRatio",
+  "reconstructionRatio",
+  "errorRatio",
+] as const satisfies readonly (keyof ErrorImprovement)[];
 
 const NUMBER_FIELDS = [
   "latent",
@@ -55,89 +83,193 @@ const NUMBER_FIELDS = [
   "maxActivation",
   "meanActivation",
   "templateShare",
+  "documentEntropy",
 ] as const satisfies readonly (keyof LatentMeasure)[];
 
-const STRING_FIELDS = [
-  "latentClass",
-  "claim",
-  "exclusion",
+const INTEGERS: readonly string[] = ["latent", "documents", "groupsFired"];
+
+const JSON_FIELDS = [
+  "tokensAtPeak",
+  "tokensBeforePeak",
+  "nearestFinetuned",
+  "nearestBase",
+  "nearestAcross",
 ] as const satisfies readonly (keyof LatentMeasure)[];
 
-const SCALINGS = ["scalingFinetuned", "scalingBase"] as const;
 const CLAIMS: readonly string[] = ["finetuned-specific", "base-specific", "none"] satisfies Claim[];
+const WORDS = {
+  latentClass: LATENT_CLASSES,
+  verdict: ["", ...VERDICTS],
+  claim: CLAIMS,
+  exclusion: ["", ...EXCLUSIONS],
+} as const satisfies Partial<Record<keyof LatentMeasure, readonly string[]>>;
+
+const SIDES = [
+  ["Finetuned", "finetuned"],
+  ["Base", "base"],
+] as const;
+const LIMITS = [
+  ["Low", "low"],
+  ["High", "high"],
+] as const;
+const QUANTILES = Object.keys(ACTIVATION_QUANTILES) as (keyof typeof ACTIVATION_QUANTILES)[];
 
 type ColumnType = "INT32" | "DOUBLE" | "STRING";
 
-/** Name and type of every column, in file order. */
-export const MEASURE_COLUMNS: readonly { name: string; type: ColumnType }[] = [
-  ...NUMBER_FIELDS.map((name) => ({
-    name,
-    type: (name === "latent" || name === "documents" ? "INT32" : "DOUBLE") as ColumnType,
-  })),
-  { name: "latentClass", type: "STRING" },
-  ...SCALINGS.flatMap((scaling) =>
-    SCALING_FIELDS.map((field) => ({ name: `${scaling}_${field}`, type: "DOUBLE" as ColumnType })),
-  ),
-  { name: "claim", type: "STRING" },
-  { name: "exclusion", type: "STRING" },
-];
+interface Column {
+  name: string;
+  type: ColumnType;
+  get(latent: LatentMeasure): number | string;
+}
 
-function columnValue(latent: LatentMeasure, column: string): number | string {
-  const [field, inner] = column.split("_");
-  const value = latent[field as keyof LatentMeasure];
-  return inner === undefined
-    ? (value as number | string)
-    : (value as LatentScaling)[inner as keyof LatentScaling];
+/** Every column in file order. */
+export function measureColumns(categories: CategoryNames): Column[] {
+  const number = (name: string, get: (latent: LatentMeasure) => number): Column => ({
+    name,
+    type: INTEGERS.includes(name) ? "INT32" : "DOUBLE",
+    get,
+  });
+  const text = (name: string, get: (latent: LatentMeasure) => string): Column => ({
+    name,
+    type: "STRING",
+    get,
+  });
+  return [
+    ...NUMBER_FIELDS.map((name) => number(name, (latent) => latent[name])),
+    text("latentClass", (latent) => latent.latentClass),
+    ...SIDES.flatMap(([Side]) =>
+      SCALING_FIELDS.map((field) =>
+        number(`scaling${Side}_${field}`, (latent) => latent[`scaling${Side}`][field]),
+      ),
+    ),
+    ...SIDES.flatMap(([Side, side]) =>
+      NU_NAMES.flatMap((nu) =>
+        LIMITS.map(([Limit, limit]) =>
+          number(`intervals${Side}_${nu}${Limit}`, (latent) => latent.intervals[side][nu][limit]),
+        ),
+      ),
+    ),
+    number("groupsFired", (latent) => latent.intervals.nGroupsFired),
+    ...SIDES.flatMap(([Side]) =>
+      IMPROVEMENT_FIELDS.map((field) =>
+        number(`improvement${Side}_${field}`, (latent) => latent[`improvement${Side}`][field]),
+      ),
+    ),
+    ...QUANTILES.map((name) =>
+      number(`activationQuantiles_${name}`, (latent) => latent.activationQuantiles[name]),
+    ),
+    ...CATEGORY_KINDS.flatMap((kind) =>
+      categories[kind].map((name, i) =>
+        number(`frequencyBy_${kind}_${name}`, (latent) => latent.frequencyBy[kind][i]),
+      ),
+    ),
+    ...JSON_FIELDS.map((name) => text(name, (latent) => JSON.stringify(latent[name]))),
+    text("verdict", (latent) => latent.verdict),
+    text("claim", (latent) => latent.claim),
+    text("exclusion", (latent) => latent.exclusion),
+  ];
 }
 
 /** Writes the table in one step: a reader sees the old one or the whole new one. */
-export async function writeMeasureTable(path: string, latents: readonly LatentMeasure[]): Promise<void> {
-  const columns = MEASURE_COLUMNS.map(({ name, type }): ParquetColumn => {
-    const values = latents.map((latent) => columnValue(latent, name));
-    if (type === "STRING") return { name, type, data: values as string[] };
+export async function writeMeasureTable(
+  path: string,
+  latents: readonly LatentMeasure[],
+  categories: CategoryNames,
+): Promise<void> {
+  const columns = measureColumns(categories).map(({ name, type, get }): ParquetColumn => {
+    if (type === "STRING") return { name, type, data: latents.map((latent) => String(get(latent))) };
+    const values = latents.map((latent) => Number(get(latent)));
     return type === "INT32"
-      ? { name, type, data: Int32Array.from(values as number[]) }
-      : { name, type, data: Float64Array.from(values as number[]) };
+      ? { name, type, data: Int32Array.from(values) }
+      : { name, type, data: Float64Array.from(values) };
   });
-  await writeParquet(path, columns);
+  await writeParquet(path, columns, { categories: JSON.stringify(categories) });
 }
 
 /** Reads the table back. Throws FormatError when a column is missing or a word is none of its enumeration. */
 export async function readMeasureTable(path: string): Promise<LatentMeasure[]> {
+  const again = "run `tunediff measure` again to write the table anew";
   const table = await readParquet(path);
+  const categories = await readCategories(path, again);
   const column = (name: string): ArrayLike<unknown> => {
     const data = table[name];
-    if (data === undefined) {
-      throw new FormatError(`${path}: expected a column "${name}", got ${Object.keys(table).join(", ")}`, {
-        hint: "run `tunediff measure` again to write the table anew",
-      });
-    }
-    return data;
+    if (data !== undefined) return data;
+    throw new FormatError(`${path}: expected a column "${name}", got ${Object.keys(table).join(", ")}`, {
+      hint: again,
+    });
   };
-  const numbers = Object.fromEntries(NUMBER_FIELDS.map((name) => [name, column(name)]));
-  const strings = Object.fromEntries(STRING_FIELDS.map((name) => [name, column(name)]));
-  const scalings = SCALINGS.map((scaling) =>
-    SCALING_FIELDS.map((field) => [field, column(`${scaling}_${field}`)] as const),
-  );
-  const word = <T extends string>(name: string, row: number, allowed: readonly string[]): T => {
-    const value = String(strings[name][row]);
-    if (allowed.includes(value)) return value as T;
+  const columns = new Map(measureColumns(categories).map(({ name }) => [name, column(name)]));
+  const value = (name: string, row: number): unknown => columns.get(name)?.[row];
+  const group = (prefix: string, fields: readonly string[], row: number): Record<string, number> =>
+    Object.fromEntries(fields.map((field) => [field, Number(value(`${prefix}${field}`, row))]));
+  const word = (name: keyof typeof WORDS, row: number): string => {
+    const found = String(value(name, row));
+    const allowed: readonly string[] = WORDS[name];
+    if (allowed.includes(found)) return found;
     throw new FormatError(
-      `${path}: ${name} of row ${row}: expected one of ${allowed.join(", ")}, got "${value}"`,
+      `${path}: ${name} of row ${row}: expected one of ${allowed.join(", ")}, got "${found}"`,
+      { hint: again },
     );
   };
+  const list = (name: string, row: number): unknown => {
+    try {
+      return JSON.parse(String(value(name, row)));
+    } catch (cause) {
+      throw new FormatError(`${path}: ${name} of row ${row}: expected a JSON list`, { hint: again, cause });
+    }
+  };
+  const intervals = (row: number): LatentMeasure["intervals"] => ({
+    nGroupsFired: Number(value("groupsFired", row)),
+    ...(Object.fromEntries(
+      SIDES.map(([Side, side]) => [
+        side,
+        Object.fromEntries(
+          NU_NAMES.map((nu) => [
+            nu,
+            {
+              low: Number(value(`intervals${Side}_${nu}Low`, row)),
+              high: Number(value(`intervals${Side}_${nu}High`, row)),
+            },
+          ]),
+        ),
+      ]),
+    ) as Record<Direction, Record<NuName, { low: number; high: number }>>),
+  });
   return Array.from({ length: column("latent").length }, (_, row) => {
-    const scalar = Object.fromEntries(NUMBER_FIELDS.map((name) => [name, Number(numbers[name][row])]));
-    const [scalingFinetuned, scalingBase] = scalings.map((fields) =>
-      Object.fromEntries(fields.map(([field, data]) => [field, Number(data[row])])),
+    const words = Object.fromEntries(
+      (Object.keys(WORDS) as (keyof typeof WORDS)[]).map((name) => [name, word(name, row)]),
     );
     return {
-      ...scalar,
-      latentClass: word<LatentClass>("latentClass", row, LATENT_CLASSES),
-      scalingFinetuned,
-      scalingBase,
-      claim: word<Claim>("claim", row, CLAIMS),
-      exclusion: word<Exclusion | "">("exclusion", row, ["", ...EXCLUSIONS]),
+      ...group("", NUMBER_FIELDS, row),
+      ...Object.fromEntries(
+        SIDES.flatMap(([Side]) => [
+          [`scaling${Side}`, group(`scaling${Side}_`, SCALING_FIELDS, row)],
+          [`improvement${Side}`, group(`improvement${Side}_`, IMPROVEMENT_FIELDS, row)],
+        ]),
+      ),
+      intervals: intervals(row),
+      activationQuantiles: group("activationQuantiles_", QUANTILES, row),
+      frequencyBy: Object.fromEntries(
+        CATEGORY_KINDS.map((kind) => [
+          kind,
+          categories[kind].map((name) => Number(value(`frequencyBy_${kind}_${name}`, row))),
+        ]),
+      ),
+      ...Object.fromEntries(JSON_FIELDS.map((name) => [name, list(name, row)])),
+      ...words,
     } as unknown as LatentMeasure;
+  });
+}
+
+async function readCategories(path: string, hint: string): Promise<CategoryNames> {
+  const text = (await readParquetMetadata(path)).get("categories") ?? "";
+  try {
+    const parsed = JSON.parse(text) as Record<CategoryKind, string[]>;
+    if (CATEGORY_KINDS.every((kind) => Array.isArray(parsed[kind]))) return parsed;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error; // what is not JSON is refused below
+  }
+  throw new FormatError(`${path}: expected the names of its categories as JSON, got "${text.slice(0, 40)}"`, {
+    hint,
   });
 }

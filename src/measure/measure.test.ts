@@ -11,7 +11,7 @@ import type { Progress } from "../progress.ts";
 import type { Store } from "../store/store-contract.ts";
 import { measure, openExamples, readMeasure, readSummary } from "./measure.ts";
 import { measurePaths } from "./measure-files.ts";
-import { MEASURE_COLUMNS } from "./measure-table.ts";
+import { measureColumns } from "./measure-table.ts";
 import { createMemoryStore, pairSites } from "./memory-store.test.helper.ts";
 
 const D_MODEL = 6;
@@ -135,7 +135,7 @@ describe("a planted pair", () => {
     expect(await readMeasure(folder)).toEqual({ latents, summary });
     expect(await readSummary(folder)).toEqual(summary);
     const table = await readParquet(measurePaths(folder).table);
-    expect(Object.keys(table)).toEqual(MEASURE_COLUMNS.map((column) => column.name));
+    expect(Object.keys(table)).toEqual(measureColumns(summary.categories).map(({ name }) => name));
     expect(table.scalingFinetuned_nuError).toEqual(latents.map((latent) => latent.scalingFinetuned.nuError));
   });
 

@@ -10,14 +10,17 @@ import { FormatError, InterruptedError, MismatchError } from "../errors.ts";
 import type { ReportProgress } from "../progress.ts";
 import { normLimits } from "../store/norm-outliers.ts";
 import { type RowSource, rowsByGroup, sourceOfStore } from "../store/row-source.ts";
-import type { Split } from "../store/rows.ts";
+import { N_DOCUMENT_GROUPS, type Split } from "../store/rows.ts";
+import { openStore } from "../store/store.ts";
 import type { Store } from "../store/store-contract.ts";
+import { categoryNames } from "./category-counts.ts";
 import { assertBelongTogether } from "./encoded-rows.ts";
 import { SAMPLE_BINS } from "./example-sample.ts";
 import { type ExamplesReader, openExamplesFile, writeExamples } from "./examples-file.ts";
 import type { GroupOptions, GroupPart } from "./group-pass.ts";
+import { createResampling } from "./intervals.ts";
 import { latentRows, summarise } from "./latent-rows.ts";
-import type { LatentMeasure, MeasureSummary } from "./measure-contract.ts";
+import type { LatentMeasure, LatentTwin, MeasureSummary } from "./measure-contract.ts";
 import {
   isMeasured,
   measureInputs,
@@ -29,7 +32,9 @@ import {
 import { measureGroups, workersFor } from "./measure-groups.ts";
 import { readMeasureTable, writeMeasureTable } from "./measure-table.ts";
 import { createGroupMerger, type PassResult } from "./merge-groups.ts";
+import { crossPairs, nearestLatents } from "./nearest-latents.ts";
 import { openPassParts } from "./pass-parts.ts";
+import { findTwins, TWIN_THRESHOLDS, twinSides } from "./twins.ts";
 
 export type { ExamplesReader } from "./examples-file.ts";
 
@@ -107,12 +112,17 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
     groups,
     identity: { inputs, groupOptions },
   });
-  const latents = latentRows(dictionary, pass);
-  const summary = summarise(dictionary, pass, latents);
   const paths = measurePaths(folder);
   await mkdir(dirname(paths.table), { recursive: true });
   await rm(paths.summary, { force: true }); // an old summary must not vouch for new tables
-  await writeMeasureTable(paths.table, latents);
+  const resampling = createResampling({ nGroups: N_DOCUMENT_GROUPS, seed });
+  const { threads, signal } = options;
+  const neighbours = await nearestLatents(dictionary, { threads, signal });
+  const latents = latentRows({ dictionary, pass, resampling, neighbours, tokenString: options.tokenString });
+  const categories = categoryNames(manifest);
+  const twins = await twinsOf({ ...options, source });
+  const summary = summarise({ dictionary, pass, resampling }, { latents, twins, categories });
+  await writeMeasureTable(paths.table, latents, categories);
   await writeExamples({
     path: paths.examples,
     source,
@@ -126,6 +136,21 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
   await writeSummary(folder, summary, inputs);
   await rm(partsFolder(folder), { recursive: true, force: true });
   return { latents, summary };
+}
+
+/** Twins need their rows again: a store read by range is opened whole for them, and only when there are any. */
+async function twinsOf(options: MeasureOptions & { source: RowSource }): Promise<LatentTwin[]> {
+  const { dictionary, source, split, threads, reportProgress, signal } = options;
+  const { minimumCosine } = TWIN_THRESHOLDS;
+  const sides = twinSides(dictionary, "leaning");
+  const pairs = await crossPairs(dictionary, { minimumCosine, ...sides, threads, signal });
+  if (pairs.length === 0) return [];
+  const store = "rows" in options.store ? options.store : await openStore(source.folder);
+  try {
+    return await findTwins({ store, dictionary, split, threads, reportProgress, signal });
+  } finally {
+    if (store !== options.store) await store.close();
+  }
 }
 
 interface Pass extends MeasureOptions {

@@ -5,8 +5,13 @@ import { encodeReference } from "../dictionary/encode.ts";
 import { rowsByGroup, sourceOfStore } from "../store/row-source.ts";
 import type { Split } from "../store/rows.ts";
 import type { Store } from "../store/store-contract.ts";
+import { categoryNames } from "./category-counts.ts";
 import { createGroupMeasurer } from "./group-pass.ts";
+import { createResampling } from "./intervals.ts";
+import { latentRows, summarise } from "./latent-rows.ts";
+import type { LatentMeasure, MeasureSummary } from "./measure-contract.ts";
 import { createGroupMerger, type PassResult } from "./merge-groups.ts";
+import { nearestLatents } from "./nearest-latents.ts";
 
 /** encodeReference as an encoder of batches of at most maxRows. */
 export function readableEncoder(dictionary: Dictionary, maxRows: number): Encoder {
@@ -44,4 +49,21 @@ export async function runWholePass(options: PassOptions): Promise<PassResult> {
   for (const group of order([...groups])) merger.add(group, await measurer.measureGroup(group, { signal }));
   await measurer.dispose();
   return merger.result();
+}
+
+/** The pass with its table and summary, without files. */
+export async function measureWhole(
+  options: PassOptions,
+): Promise<{ pass: PassResult; latents: LatentMeasure[]; summary: MeasureSummary }> {
+  const { dictionary, store } = options;
+  const pass = await runWholePass(options);
+  const resampling = createResampling({ nGroups: 64, nDraws: 50, seed: 0 });
+  const neighbours = await nearestLatents(dictionary, { threads: 1 });
+  const latents = latentRows({ dictionary, pass, resampling, neighbours, tokenString: (id) => `t${id}` });
+  const categories = categoryNames(store.manifest);
+  return {
+    pass,
+    latents,
+    summary: summarise({ dictionary, pass, resampling }, { latents, twins: [], categories }),
+  };
 }

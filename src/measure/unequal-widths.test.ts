@@ -7,11 +7,10 @@ import { encodeReference } from "../dictionary/encode.ts";
 import { normaliseInPlace } from "../dictionary/normaliser.ts";
 import { createRng } from "../numerics/rng.ts";
 import { assertBelongTogether } from "./encoded-rows.ts";
-import { latentRows, summarise } from "./latent-rows.ts";
 import { type DenseCase, latentScalingReference } from "./latent-scaling-reference.ts";
 import type { LatentScaling } from "./measure-contract.ts";
 import { createMemoryStore, type MemoryDocument } from "./memory-store.test.helper.ts";
-import { runWholePass } from "./pass.test.helper.ts";
+import { measureWhole } from "./pass.test.helper.ts";
 
 function documentsOf(activations: number[][], perDocument = 10): MemoryDocument[] {
   return Array.from({ length: Math.ceil(activations.length / perDocument) }, (_, d) => ({
@@ -25,9 +24,7 @@ function documentsOf(activations: number[][], perDocument = 10): MemoryDocument[
 async function measured(dictionary: Dictionary, activations: number[][]) {
   const store = createMemoryStore(dictionary.sites, documentsOf(activations));
   assertBelongTogether(store, dictionary);
-  const pass = await runWholePass({ store, dictionary });
-  const latents = latentRows(dictionary, pass);
-  return { latents, summary: summarise(dictionary, pass, latents) };
+  return measureWhole({ store, dictionary });
 }
 
 function denseCase(dictionary: Dictionary, activations: number[][]): DenseCase {

@@ -55,7 +55,7 @@ beforeAll(async () => {
   await writer.finish();
 
   const paths = measurePaths(dictionaryFolder);
-  await writeMeasureTable(paths.table, made.latents);
+  await writeMeasureTable(paths.table, made.latents, made.summary.categories);
   await writeSummary(dictionaryFolder, made.summary, {
     dictionarySha256: "d",
     storeSha256: "s",

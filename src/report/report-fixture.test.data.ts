@@ -4,8 +4,10 @@
 
 import type { LatentLens, TokenScore } from "../lens/lens-contract.ts";
 import {
+  type CategoryNames,
   CLAIM_THRESHOLDS,
   type Claim,
+  type ErrorImprovement,
   EXCLUSIONS,
   type Exclusion,
   type LatentClass,
@@ -13,8 +15,12 @@ import {
   type LatentMeasure,
   type LatentScaling,
   type MeasureSummary,
+  VERDICTS,
+  type Verdict,
 } from "../measure/measure-contract.ts";
+import { verdictOf } from "../measure/verdict.ts";
 import { createRng } from "../numerics/rng.ts";
+import { ROLES } from "../store/rows.ts";
 import type { ConceptScore, TruthScore } from "../truth/truth-contract.ts";
 import type { ReportInput } from "./report-input.ts";
 
@@ -62,6 +68,14 @@ const PROMOTED = [
   " unable",
   " toll",
 ];
+
+/** Kinds of rows of the made-up store. */
+export const MADE_CATEGORIES: CategoryNames = {
+  role: ROLES,
+  dataset: ["chats", "world"],
+  slot: ["none", "user-turn", "model-turn"],
+  positionDecile: Array.from({ length: 10 }, (_, i) => String(i)),
+};
 
 export interface FixtureOptions {
   nLatents?: number;
@@ -237,6 +251,33 @@ function madeLatent({
       nuError: exclusion === "nu-out-of-range" ? -1.4 : nuError,
     };
   };
+  const scalingFinetuned = scaling(claim === "finetuned-specific", 30);
+  const scalingBase = scaling(claim === "base-specific", 40);
+  const limits = (of: LatentScaling, stream: number) => {
+    const about = (nu: number) => ({ low: nu - 0.08 * u(stream), high: nu + 0.08 * u(stream) });
+    return {
+      nuActivation: about(of.nuActivation),
+      nuReconstruction: about(of.nuReconstruction),
+      nuError: about(of.nuError),
+    };
+  };
+  const intervals = {
+    finetuned: limits(scalingFinetuned, 60),
+    base: limits(scalingBase, 61),
+    nGroupsFired: Math.min(64, documents),
+  };
+  const improvement = (stream: number): ErrorImprovement => ({
+    activationBase: 0.001 * u(stream),
+    activationFinetuned: 0.002 * u(stream),
+    reconstructionBase: 0.001 * u(stream),
+    reconstructionFinetuned: 0.002 * u(stream),
+    errorBase: 0.001 * u(stream),
+    errorFinetuned: 0.004 * u(stream),
+    activationRatio: 0.5,
+    reconstructionRatio: 0.5,
+    errorRatio: 0.25,
+  });
+  const strongest = 3 + 24 * u(22);
   return {
     latent,
     decoderNormBase: deltaNorm < 0.5 ? 1 : 2 * (1 - deltaNorm),
@@ -249,11 +290,33 @@ function madeLatent({
     frequency: isDead ? 0 : (0.03 * documents * u(21)) / 400 + 0.0002,
     documents,
     maxCode: isDead ? Number.NaN : 2 + 20 * u(22),
-    maxActivation: isDead ? Number.NaN : 3 + 24 * u(22),
+    maxActivation: isDead ? Number.NaN : strongest,
     meanActivation: isDead ? Number.NaN : 1 + 4 * u(22),
+    activationQuantiles: {
+      q10: isDead ? Number.NaN : 0.1 * strongest,
+      q50: isDead ? Number.NaN : 0.3 * strongest,
+      q90: isDead ? Number.NaN : 0.7 * strongest,
+      q99: isDead ? Number.NaN : 0.95 * strongest,
+    },
+    frequencyBy: {
+      role: MADE_CATEGORIES.role.map((_name, i) => 0.02 * u(70 + i)),
+      dataset: MADE_CATEGORIES.dataset.map((_name, i) => 0.02 * u(80 + i)),
+      slot: MADE_CATEGORIES.slot.map((_name, i) => 0.02 * u(90 + i)),
+      positionDecile: MADE_CATEGORIES.positionDecile.map((_name, i) => 0.02 * u(100 + i)),
+    },
+    documentEntropy: isDead ? Number.NaN : Math.log(documents) * (0.6 + 0.4 * u(25)),
+    tokensAtPeak: isDead ? [] : [{ token: " mill", tokenId: 7, count: 1 + (documents >> 1) }],
+    tokensBeforePeak: isDead ? [] : [{ token: " the", tokenId: 3, count: 1 + (documents >> 2) }],
     templateShare: u(23) < 0.2 ? 0.5 + 0.5 * u(24) : 0.2 * u(24),
-    scalingFinetuned: scaling(claim === "finetuned-specific", 30),
-    scalingBase: scaling(claim === "base-specific", 40),
+    scalingFinetuned,
+    scalingBase,
+    intervals,
+    improvementFinetuned: improvement(62),
+    improvementBase: improvement(63),
+    nearestFinetuned: [{ latent: (latent + 1) % 50, cosine: 0.3 + 0.5 * u(26) }],
+    nearestBase: [{ latent: (latent + 2) % 50, cosine: 0.3 + 0.5 * u(27) }],
+    nearestAcross: [{ latent: (latent + 3) % 50, cosine: 0.3 + 0.5 * u(28) }],
+    verdict: verdictOf({ deltaNorm, fired: documents, documents, intervals }),
     claim,
     exclusion,
   };
@@ -298,6 +361,18 @@ function madeSummary(latents: LatentMeasure[]): MeasureSummary {
     exclusionsFinetuned: exclusions("finetuned"),
     exclusionsBase: exclusions("base"),
     scalingDirections: "shared",
+    verdicts: Object.fromEntries(
+      VERDICTS.map((verdict) => [verdict, latents.filter((latent) => latent.verdict === verdict).length]),
+    ) as Record<Verdict, number>,
+    categories: MADE_CATEGORIES,
+    rowsByCategory: {
+      role: MADE_CATEGORIES.role.map(() => 9000),
+      dataset: MADE_CATEGORIES.dataset.map(() => 30_000),
+      slot: MADE_CATEGORIES.slot.map(() => 12_000),
+      positionDecile: MADE_CATEGORIES.positionDecile.map(() => 6730),
+    },
+    intervals: { level: 0.95, nDraws: 500, nGroups: 64 },
+    twins: [],
     thresholds: CLAIM_THRESHOLDS,
   };
 }
