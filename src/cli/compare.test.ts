@@ -42,5 +42,6 @@ test("flags that were not given leave the study's defaults alone", () => {
     baseReplacements: undefined,
     skipFirst: 25,
   });
+  expect(studyConfigInput("b", "f", { data: "d", out: "o", outputs: true }).store?.outputs).toBe(true);
   expect(() => studyConfigInput("b", "f", { data: "d", out: "o", device: "tpu" })).toThrow(/--device.*tpu/);
 });

@@ -21,6 +21,7 @@ export interface CompareOptions {
   maxTokens?: string;
   baseToken?: string[];
   skipFirst?: string;
+  outputs?: boolean;
   device?: string;
   threads?: string;
   name?: string;
@@ -84,6 +85,7 @@ export function studyConfigInput(base: string, finetuned: string, options: Compa
       maxTokens: parseNumberOption("--max-tokens", options.maxTokens),
       baseReplacements: parseReplacements(options.baseToken),
       skipFirst: parseNumberOption("--skip-first", options.skipFirst),
+      outputs: options.outputs,
     },
     dictionary: {
       name: options.name,
@@ -123,6 +125,7 @@ export function addCompareCommand(program: Command): void {
       "the base reads OTHER where the text has TOKEN; llama-3 stands for the paper's set",
     )
     .option("--skip-first <n>", "tokens at the start of each document that are read but not stored")
+    .option("--outputs", "also store KL, NLL and top tokens of both models at held-out and test rows")
     .option("--threads <n>", "threads of the dense products (default: all cores)")
     .option("--device <cpu | webgpu | cuda>", "where the models run (default: cpu)")
     .option("--json", "print the result as one JSON object on stdout")

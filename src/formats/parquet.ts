@@ -37,9 +37,11 @@ export async function writeParquet(
   const odd = columns.find(({ data }) => data.length !== nRows);
   if (odd)
     throw new ShapeError(`${path}: expected ${nRows} rows in column "${odd.name}", got ${odd.data.length}`);
+  const entries = Object.entries(metadata);
   const buffer = parquetWriteBuffer({
     columnData: columns.map(({ name, type, data }) => ({ name, type, data: plainValues(type, data) })),
-    kvMetadata: Object.entries(metadata).map(([key, value]) => ({ key, value })),
+    // An empty list gets no element type from the writer, which strict readers (arrow-rs) refuse.
+    kvMetadata: entries.length === 0 ? undefined : entries.map(([key, value]) => ({ key, value })),
     createdBy: "tunediff",
   });
   await writeFileAtomic(path, new Uint8Array(buffer));

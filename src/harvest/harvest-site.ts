@@ -14,10 +14,13 @@ import type { Site } from "../store/store-contract.ts";
 import type { StoreWriter } from "../store/store-writer.ts";
 import { documentsInRange, planBatches } from "./plan-batches.ts";
 
+/** Where shards go: a store's writer, or what stands in for one. */
+export type ShardSink = Pick<StoreWriter, "nShards" | "shardRange" | "hasShard" | "writeShard">;
+
 export interface HarvestSiteOptions {
   site: Site;
   checkpoint: Checkpoint;
-  writer: StoreWriter;
+  writer: ShardSink;
   /** Ids fed to this model, [nRows] u32. */
   tokens: Uint32Array;
   documents: DocumentRecord[];

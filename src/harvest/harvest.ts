@@ -8,7 +8,7 @@
 import { ConfigError, FormatError, throwIfInterrupted } from "../errors.ts";
 import { canonicalJson } from "../formats/canonical-json.ts";
 import { openModel } from "../lm/adapter.ts";
-import { openCheckpoint } from "../lm/checkpoint.ts";
+import { type Checkpoint, openCheckpoint } from "../lm/checkpoint.ts";
 import type { ExecutionDevice } from "../lm/device.ts";
 import type { ReportProgress } from "../progress.ts";
 import { isCommitted, readStoreManifest } from "../store/store.ts";
@@ -25,6 +25,7 @@ import {
 import { type BuiltRows, buildRows } from "./build-rows.ts";
 import { type CollectedDocuments, collectDocuments } from "./collect-documents.ts";
 import { describeCounts, describeSplits } from "./describe-warnings.ts";
+import { describeOutputs, findFinishedOutputs, harvestOutputs } from "./harvest-outputs.ts";
 import { type HarvestCounts, readHarvestRecord, writeHarvestRecord } from "./harvest-record.ts";
 import { harvestSite } from "./harvest-site.ts";
 import { inspectPair } from "./inspect-pair.ts";
@@ -56,10 +57,22 @@ export interface HarvestOptions {
   device?: ExecutionDevice | undefined;
   /** Default: at most 32,768 rows and 64 MiB. */
   rowsPerShard?: number;
+  /** Also what both models predict next at held-out and test rows (store/outputs.ts), default false. No part of the identity. */
+  outputs?: boolean | undefined;
   /** Further facts that must be equal for a store to be reused. */
   identity?: Record<string, unknown>;
+  /** Runs in the place of `finetuned`, whose tokenizer and template still make the rows. */
+  standIn?: StandIn | undefined;
   reportProgress?: ReportProgress | undefined;
   signal?: AbortSignal | undefined;
+}
+
+/** Another model on the finetuned side: it reads the tokens that the base reads. */
+export interface StandIn {
+  /** 0-based. */
+  layer: number;
+  /** Closed by the harvest. */
+  open(): Promise<Checkpoint>;
 }
 
 export interface HarvestResult {
@@ -93,6 +106,7 @@ function buildIdentity(options: HarvestOptions, pair: Pair, facts: { dataHash: s
       baseReplacements: [...pair.baseReplacements],
       skipFirst: options.skipFirst ?? 0,
       dtype: options.dtype ?? DEFAULT_DTYPE,
+      ...(options.standIn && { standIn: true }),
     },
   };
 }
@@ -149,9 +163,11 @@ export async function harvest(options: HarvestOptions): Promise<HarvestResult> {
   const inspected = await inspectPair(options);
   const base = await openCheckpoint(options.base);
   try {
-    const finetuned = await openModel(options.finetuned, { base: options.base });
+    const { standIn } = options;
+    const finetuned = await (standIn?.open() ?? openModel(options.finetuned, { base: options.base }));
     try {
-      const pair = await openPair(options, { base, finetuned }, inspected);
+      const layer = standIn ? { ...inspected.layer, finetuned: standIn.layer } : inspected.layer;
+      const pair = await openPair(options, { base, finetuned }, { ...inspected, layer });
       return await harvestPair({ ...options, batchTokens }, pair);
     } finally {
       await finetuned.close();
@@ -172,7 +188,11 @@ async function harvestPair(
   const collected = await collectDocuments(options.documents, options.signal);
   const identity = buildIdentity(options, pair, { dataHash: collected.hash, maxTokens });
   const finished = await findFinished(storeFolder, identity);
-  if (finished !== undefined) return finished;
+  if (finished !== undefined && options.outputs !== true) return finished;
+  const outputs = finished && (await findFinishedOutputs(storeFolder));
+  if (finished && outputs) {
+    return { ...finished, warnings: [...finished.warnings, ...describeOutputs(outputs)] };
+  }
 
   const {
     tokenized,
@@ -193,27 +213,46 @@ async function harvestPair(
       { hint: "the tokenizer drops everything in them: check the data file" },
     );
   }
-  checkIds(built, pair);
-  const { manifest, warnings } = await writeStore(options, { pair, built, identity });
+  checkIds(built, pair, options);
   const counts = { ...tokenizeCounts, duplicates: collected.nDuplicates, rows: nRows };
+  const notes = describeCounts(counts, { maxTokens, isOfModels: maxTokens < wanted }, refusals);
+  const result = finished ?? (await writeRecordedStore(options, { pair, built, identity, counts, notes }));
+  if (options.outputs !== true) return result;
+  const readsBase = options.standIn !== undefined;
+  const { warnings } = await harvestOutputs({ ...options, pair, built, readsBase });
+  return { ...result, warnings: [...result.warnings, ...warnings] };
+}
+
+interface StoreWork {
+  pair: Pair;
+  built: BuiltRows;
+  identity: Record<string, unknown>;
+}
+
+/** The store and, last, its record; notes: what tokenising warned of. */
+async function writeRecordedStore(
+  options: HarvestOptions & { batchTokens: number },
+  work: StoreWork & { counts: HarvestCounts; notes: string[] },
+): Promise<HarvestResult> {
+  const { counts, notes, pair } = work;
+  const { manifest, warnings } = await writeStore(options, work);
   const record = {
     counts,
-    warnings: [
-      ...pair.warnings,
-      ...describeCounts(counts, { maxTokens, isOfModels: maxTokens < wanted }, refusals),
-      ...describeSplits(manifest),
-      ...warnings,
-    ],
+    warnings: [...pair.warnings, ...notes, ...describeSplits(manifest), ...warnings],
   };
-  await writeHarvestRecord(storeFolder, record);
+  await writeHarvestRecord(options.storeFolder, record);
   return { manifest, ...record };
 }
 
 /** Every id has an embedding row in the model that reads it. Throws MismatchError naming document and position. */
-function checkIds({ rows, documents }: BuiltRows, { checkpoints }: Pair): void {
+function checkIds(
+  { rows, documents }: BuiltRows,
+  { checkpoints }: Pair,
+  { standIn }: Pick<HarvestOptions, "standIn">,
+): void {
   for (const side of SIDES) {
     const { folder, config } = checkpoints[side];
-    checkUsedIds(side === "base" ? rows.tokenBase : rows.tokenFinetuned, {
+    checkUsedIds(side === "base" || standIn ? rows.tokenBase : rows.tokenFinetuned, {
       side,
       member: { folder, vocabSize: config.vocabSize },
       place: (row) => `document ${documents[rows.document[row]].id}, position ${rows.position[row]}`,
@@ -224,7 +263,7 @@ function checkIds({ rows, documents }: BuiltRows, { checkpoints }: Pair): void {
 /** Rows, then every missing shard of one model after the other, then the manifest. */
 async function writeStore(
   options: HarvestOptions & { batchTokens: number },
-  { pair, built, identity }: { pair: Pair; built: BuiltRows; identity: Record<string, unknown> },
+  { pair, built, identity }: StoreWork,
 ): Promise<{ manifest: StoreManifest; warnings: string[] }> {
   const { storeFolder, storeName, dtype = DEFAULT_DTYPE, rowsPerShard } = options;
   const { tokenizer, sites, checkpoints } = pair;
@@ -240,14 +279,15 @@ async function writeStore(
   });
   try {
     for (const site of sites) {
+      const reads = options.standIn ? "base" : site.model;
       await harvestSite({
         ...options,
         site,
         writer,
         documents,
         checkpoint: checkpoints[site.model],
-        tokens: site.model === "base" ? rows.tokenBase : rows.tokenFinetuned,
-        skipped: skipped.map((ids) => ids[site.model]),
+        tokens: reads === "base" ? rows.tokenBase : rows.tokenFinetuned,
+        skipped: skipped.map((ids) => ids[reads]),
       });
     }
     return { manifest: await writer.finish(), warnings: writer.warnings };

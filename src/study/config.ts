@@ -41,6 +41,8 @@ const StudySchema = z.strictObject({
       baseReplacements: z.record(z.string().min(1), z.string().min(1)).default({}),
       /** Tokens at the start of each document that are read but not stored, such as a fixed system prompt. */
       skipFirst: z.int().min(0).max(65_535).default(0),
+      /** Also harvest what both models predict next at held-out and test rows. Changes no key of a stage but the harvest's. */
+      outputs: z.boolean().default(false),
     })
     .prefault({}),
   dictionary: DictionarySchema.prefault({}),

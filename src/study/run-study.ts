@@ -130,13 +130,15 @@ function stageSteps(
 
   const { threads } = config;
   const trainConfig = trainConfigOf(config.dictionary, config);
+  // Outputs are no part of the store: asking for them must repeat nothing but the harvest, which then makes only them.
+  const { outputs, ...storeConfig } = config.store;
   const harvestKey = stageKey(
     "harvest",
     lock.base.hash,
     lock.finetuned.hash,
     lock.data.sha256,
     lock.layer,
-    config.store,
+    storeConfig,
   );
   const trainKey = stageKey("train", harvestKey, paths.dictionary, outcomeOf(trainConfig));
   const measureKey = stageKey("measure", trainKey, config.report);
@@ -161,8 +163,10 @@ function stageSteps(
 
   return {
     harvest: {
-      key: harvestKey,
-      outputs: [join(paths.store, "manifest.json")],
+      key: outputs ? stageKey("outputs", harvestKey) : harvestKey,
+      outputs: ["manifest.json", ...(outputs ? [join("outputs", "manifest.json")] : [])].map((file) =>
+        join(paths.store, file),
+      ),
       work: async () => {
         const result = await harvest({
           base: config.base,
@@ -175,6 +179,7 @@ function stageSteps(
           maxTokens: config.store.maxTokens,
           baseReplacements: config.store.baseReplacements,
           skipFirst: config.store.skipFirst,
+          outputs,
           device: config.device,
           threads,
           identity: { data: lock.data.sha256 },
