@@ -102,9 +102,10 @@ export async function createGroupMeasurer({
   const encoder = given ?? (await createEncoder(dictionary, { maxRows: BATCH_ROWS, threads: 1 }));
   const batch = createBatchArrays(dictionary, encoder.maxRows);
   const accumulators = createAccumulators(dictionary, source, options);
+  const activationWeight = latentWeights(dictionary);
   return {
     async measureGroup(group, hooks = {}) {
-      const work = { source, dictionary, options, encoder, batch, accumulators, group };
+      const work = { source, dictionary, options, encoder, batch, accumulators, activationWeight, group };
       return measureGroup({ ...work, ...hooks });
     },
     dispose: async () => {
@@ -170,6 +171,8 @@ interface GroupWork {
   encoder: Encoder;
   batch: BatchArrays;
   accumulators: Accumulators;
+  /** [nLatents] f32 W: activation = code × W. */
+  activationWeight: Float32Array;
   group: number;
   onRows?: ((nRows: number) => void) | undefined;
   signal?: AbortSignal | undefined;
@@ -187,10 +190,9 @@ interface BatchRows {
 }
 
 async function measureGroup(work: GroupWork): Promise<GroupPart> {
-  const { source, dictionary, encoder, batch, accumulators } = work;
+  const { source, dictionary, encoder, batch, accumulators, activationWeight } = work;
   const { documents } = source;
   const { nLatents, width } = dictionary;
-  const activationWeight = latentWeights(dictionary);
   batch.sums.fill(0);
   batch.columnSums.fill(0);
   batch.squares.fill(0);
@@ -209,6 +211,7 @@ async function measureGroup(work: GroupWork): Promise<GroupPart> {
       let mass = 0;
       let peak = 0;
       for (let i = 0; i < firings.rows.length; i += 1) {
+        accumulators.histogram.add(latent, firings.activations[i]);
         mass += firings.activations[i];
         if (firings.activations[i] > firings.activations[peak]) peak = i;
       }
@@ -271,9 +274,7 @@ async function measureGroup(work: GroupWork): Promise<GroupPart> {
         const j = codes.latent[entry];
         const f = codes.code[entry];
         if (f > maxCode[j]) maxCode[j] = f;
-        const activation = Math.fround(f * activationWeight[j]);
-        accumulators.histogram.add(j, activation);
-        codesOfDocument.add(j, row, activation);
+        codesOfDocument.add(j, row, Math.fround(f * activationWeight[j]));
       }
     }
     work.onRows?.(nRows);

@@ -40,6 +40,8 @@ export type { ExamplesReader } from "./examples-file.ts";
 
 /** Finished groups are committed this often: what a stop costs at most, beside the groups under way. */
 const COMMIT_INTERVAL_MS = 20_000;
+/** … or when they hold this much: they wait in memory until then. */
+const COMMIT_BYTES = 2 ** 26;
 
 export interface MeasureOptions {
   /** A source opened from a folder is read by range, and by several threads. */
@@ -180,11 +182,13 @@ async function runPass(options: Pass): Promise<PassResult> {
   const left = missing.reduce((sum, [, nRows]) => sum + nRows, 0);
   let done = total - left;
   let pending = new Map<number, GroupPart>();
+  let pendingBytes = 0;
   let lastCommit = performance.now();
   const commit = async (): Promise<void> => {
     if (pending.size === 0) return;
     const finished = pending;
     pending = new Map();
+    pendingBytes = 0;
     await parts.write(finished);
     lastCommit = performance.now();
   };
@@ -196,7 +200,9 @@ async function runPass(options: Pass): Promise<PassResult> {
       onPart: async (group, part) => {
         merger.add(group, part);
         pending.set(group, part);
-        if (performance.now() - lastCommit >= commitIntervalMs) await commit();
+        for (const { byteLength } of Object.values(part)) pendingBytes += byteLength;
+        const isDue = performance.now() - lastCommit >= commitIntervalMs || pendingBytes >= COMMIT_BYTES;
+        if (isDue) await commit();
       },
       onRows: (nRows) => {
         done += nRows;

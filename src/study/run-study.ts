@@ -16,6 +16,7 @@ import { measure, readMeasure } from "../measure/measure.ts";
 import type { ReportProgress } from "../progress.ts";
 import { collectReportInput } from "../report/collect.ts";
 import { renderReport } from "../report/report.ts";
+import { openRowSource } from "../store/row-source.ts";
 import { openStore } from "../store/store.ts";
 import { readDocuments } from "../text/read-documents.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
@@ -202,11 +203,12 @@ function stageSteps(
     measure: {
       key: measureKey,
       outputs: [tables("measure.parquet"), tables("measure.json"), join(paths.dictionary, "examples.sqlite")],
-      work: () =>
-        withStore(async (store) => {
-          const tokenizer = await loadTokenizer(lock.tokenizer.path);
+      work: async () => {
+        const tokenizer = await loadTokenizer(lock.tokenizer.path);
+        const source = await openRowSource(storeFolder);
+        try {
           await measure({
-            store,
+            store: source,
             dictionary: await loadDictionary(dictionaryFolder),
             folder: dictionaryFolder,
             tokenString: tokenizer.tokenString,
@@ -215,7 +217,10 @@ function stageSteps(
             reportProgress,
             signal,
           });
-        }),
+        } finally {
+          await source.close();
+        }
+      },
     },
     lens: {
       key: lensKey,
