@@ -219,8 +219,8 @@ export function sampleBins(options: {
   );
 }
 
-/** −1 below the first edge; above the last edge (by rounding of the maximum) the last bin. */
-function binOf(ratio: number): number {
+/** Bin of a share of the latent's maximum: −1 below the first edge; above the last edge (by rounding) the last bin. */
+export function binOf(ratio: number): number {
   let bin = -1;
   for (let b = 0; b < SAMPLE_BINS.edges.length - 1; b += 1) if (ratio >= SAMPLE_BINS.edges[b]) bin = b;
   return bin;

@@ -170,20 +170,29 @@ export function measureColumns(categories: CategoryNames): Column[] {
   ];
 }
 
-/** Writes the table in one step: a reader sees the old one or the whole new one. */
-export async function writeMeasureTable(
-  path: string,
+/** The table as columns of a Parquet file, for the tables that carry it on. */
+export function measureTableColumns(
   latents: readonly LatentMeasure[],
   categories: CategoryNames,
-): Promise<void> {
-  const columns = measureColumns(categories).map(({ name, type, get }): ParquetColumn => {
+): ParquetColumn[] {
+  return measureColumns(categories).map(({ name, type, get }): ParquetColumn => {
     if (type === "STRING") return { name, type, data: latents.map((latent) => String(get(latent))) };
     const values = latents.map((latent) => Number(get(latent)));
     return type === "INT32"
       ? { name, type, data: Int32Array.from(values) }
       : { name, type, data: Float64Array.from(values) };
   });
-  await writeParquet(path, columns, { categories: JSON.stringify(categories) });
+}
+
+/** Writes the table in one step: a reader sees the old one or the whole new one. */
+export async function writeMeasureTable(
+  path: string,
+  latents: readonly LatentMeasure[],
+  categories: CategoryNames,
+): Promise<void> {
+  await writeParquet(path, measureTableColumns(latents, categories), {
+    categories: JSON.stringify(categories),
+  });
 }
 
 /** Reads the table back. Throws FormatError when a column is missing or a word is none of its enumeration. */
