@@ -3,8 +3,8 @@
 // Equations: src/measure/latent-scaling.ts. Only latents that fired are touched: a row's entries decode it once, then each
 // entry takes its inner products with the activations and with the reconstruction while its decoder row is in cache.
 
-// Row classes: bits 0 and 1 of a row's flag.
-const BOS: u32 = 2;
+// Row classes: bits 0 and 1 of a row's flag. Only ordinary rows enter the latents' sums.
+const ORDINARY: u32 = 0;
 const CLASS_MASK: u32 = 3;
 const ON_TEMPLATE: u32 = 4;
 
@@ -145,7 +145,7 @@ function addFit(h: usize, r: usize, from: u32, to: u32, columnSums: usize, squar
 }
 
 // Adds rows to the sums of one document group. x [nRows, width] f32, base columns first; flags [nRows] u8: class (0 ordinary,
-// 1 norm outlier, 2 BOS) + 4 on template tokens. sums [nLatents, stride] f64, indices as SUM; rows of class BOS are left out of them.
+// 1 norm outlier, 2 BOS) + 4 on template tokens. sums [nLatents, stride] f64, indices as SUM, of ordinary rows.
 // columnSums [3, width] f64 and squares [3, 2, 3] f64 by class. scratch [2 · width] f64. Returns 1 + the first row with a number
 // that is not finite (nothing after it is added), 0 when all are finite.
 export function measureRows(
@@ -180,7 +180,7 @@ export function measureRows(
     const fit = squares + <usize>kind * 48;
     const total = addFit(h, r, 0, widthBase, columns, fit) + addFit(h, r, widthBase, width, columns, fit + 24);
     if (!isFinite<f64>(total)) return i + 1;
-    if (kind == BOS) continue;
+    if (kind != ORDINARY) continue;
     for (let entry = from; entry < to; entry += 1) {
       const j = load<u32>(latent + (<usize>entry << 2));
       const f = <f64>load<f32>(code + (<usize>entry << 2));

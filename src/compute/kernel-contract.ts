@@ -221,7 +221,7 @@ export interface MeasureRowsArrays {
   /** [nLatents, width], [width] f32. */
   decoder: Float32Array;
   bias: Float32Array;
-  /** [nLatents, stride] f64; rows of class BOS are not added. */
+  /** [nLatents, stride] f64; only ordinary rows are added. */
   sums: Float64Array;
   stride: number;
   /** [N_ROW_CLASSES, width] f64: Σh by class. */

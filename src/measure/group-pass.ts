@@ -258,7 +258,7 @@ async function measureGroup(work: GroupWork): Promise<GroupPart> {
       current.tokens[row - current.rowStart] = rows.token[i];
       const kind = batch.flags[i] & ~ROW_CLASS.templateBit;
       counts.rows[kind] += 1;
-      if (kind === ROW_CLASS.bos) continue;
+      if (kind !== ROW_CLASS.ordinary) continue;
       measuredRows += 1;
       const from = codes.rowStart[i];
       const to = codes.rowStart[i + 1];

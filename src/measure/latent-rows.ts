@@ -47,12 +47,11 @@ import { verdictOf } from "./verdict.ts";
 /** Tokens kept of each of the two lists of a latent. */
 const TOKENS_SHOWN = 8;
 
-/** Classes of rows: those whose error counts for fve, those that count for latents, all. */
-const CLEAN: readonly number[] = [ROW_CLASS.ordinary];
-const MEASURED: readonly number[] = [ROW_CLASS.ordinary, ROW_CLASS.normOutlier];
+/** Classes of rows: those that are measured, and all. */
+const MEASURED: readonly number[] = [ROW_CLASS.ordinary];
 const ALL: readonly number[] = Array.from({ length: N_ROW_CLASSES }, (_, kind) => kind);
 
-/** Rows that count for latents: BOS excluded, norm outliers included. */
+/** Rows that are measured: neither BOS nor norm outliers. */
 export function measuredRows({ fit }: Pick<PassResult, "fit">): number {
   return MEASURED.reduce((sum, kind) => sum + fit.rows[kind], 0);
 }
@@ -201,7 +200,7 @@ export function summarise(
     nDocuments: pass.nDocuments,
     nBosRows: pass.fit.rows[ROW_CLASS.bos],
     nOutlierRows: pass.fit.rows[ROW_CLASS.normOutlier],
-    fve: fveOf(pass.fit, CLEAN),
+    fve: fveOf(pass.fit, MEASURED),
     fveAllRows: fveOf(pass.fit, ALL),
     l0: pass.nNonZero / nRows,
     deadFraction: latents.filter((latent) => latent.frequency === 0).length / dictionary.nLatents,

@@ -1,6 +1,7 @@
 // What the measurement pass says of every latent and of the whole dictionary; the words of the glossary, as types.
 //
-// Everything here lives in the space the dictionary was trained in. Rows used: split `heldout`, BOS excluded.
+// Everything here lives in the space the dictionary was trained in. Rows used: split `heldout`, BOS and norm outliers excluded
+// (one row of thirty times the ordinary norm weighs as much as nine hundred in Latent Scaling; docs/log.md).
 
 export const LATENT_CLASSES = ["base-only", "shared", "finetuned-only", "other"] as const;
 export type LatentClass = (typeof LATENT_CLASSES)[number];
@@ -196,12 +197,12 @@ export interface LatentTwin {
 export interface MeasureSummary {
   schemaVersion: 1;
   nLatents: number;
-  /** Rows measured (heldout, BOS and norm outliers excluded from fve; counted here). */
+  /** Rows measured: of the split, neither BOS nor norm outliers. */
   nRows: number;
   nDocuments: number;
   nBosRows: number;
   nOutlierRows: number;
-  /** Pooled, without BOS and norm outliers. */
+  /** Pooled over the measured rows. */
   fve: { base: number; finetuned: number; total: number };
   /** Pooled over all rows. */
   fveAllRows: { base: number; finetuned: number; total: number };

@@ -41,7 +41,7 @@ export interface MeasureInputs {
   format: number;
 }
 
-const FORMAT = 2;
+const FORMAT = 3;
 
 export async function measureInputs({
   folder,

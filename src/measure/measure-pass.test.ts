@@ -295,6 +295,31 @@ describe("fve", () => {
   });
 });
 
+test("rows of huge norm change nothing that is said of a latent", async () => {
+  const dictionary = randomDictionary(8);
+  const documents = randomDocuments(8);
+  const normLimits = [100, 100];
+  const before = await measured(dictionary, documents, { normLimits });
+  const strange = documents.map((document) => ({
+    ...document,
+    tokens: [
+      ...document.tokens,
+      {
+        ...document.tokens[1],
+        activation: Array.from(document.tokens[1].activation, (value) => 300 * value),
+      },
+    ],
+  }));
+  const after = await measured(dictionary, strange, { normLimits });
+  expect(after.summary.nOutlierRows).toBeGreaterThan(10);
+  expect(after.summary.nRows).toBe(before.summary.nRows);
+  expect(after.summary.fve).toEqual(before.summary.fve);
+  for (const [latent, row] of after.latents.entries()) {
+    expect(row.scalingFinetuned).toEqual(before.latents[latent].scalingFinetuned);
+    expect(row.maxActivation).toEqual(before.latents[latent].maxActivation);
+  }
+});
+
 describe("invariants", () => {
   const numbersOf = (latent: LatentMeasure): LatentMeasure => ({ ...latent, latent: 0 });
 

@@ -33,7 +33,7 @@ export function measureRowsReference(arrays: MeasureRowsArrays): number {
       total += error + activation[c];
     }
     if (!Number.isFinite(total)) return i;
-    if (kind === ROW_CLASS.bos) continue;
+    if (kind !== ROW_CLASS.ordinary) continue;
     const onTemplate = (flags[i] & ROW_CLASS.templateBit) !== 0;
     const widths = { base: widthBase, finetuned: width - widthBase };
     addRow(sums, decoder, widths, {

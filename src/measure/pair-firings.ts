@@ -2,12 +2,13 @@
 //
 // The latents of a pair may belong to two dictionaries over the same store. Counts and sums per pair, from which follow the
 // correlation of activations, Jaccard and phi of firing, and (with a scale A for each pair) activation divergence, Minder et al.
-// 2025 (arXiv:2504.02922), App. F. BOS rows are left out; norm outliers count, as they do for latents everywhere. Sums are f64 in
+// 2025 (arXiv:2504.02922), App. F. BOS rows and norm outliers are left out, as in the measuring pass. Sums are f64 in
 // store order. pair-firings-reference.ts is the readable twin.
 
 import type { Dictionary } from "../dictionary/dictionary.ts";
 import { NumericsError, ShapeError } from "../errors.ts";
 import type { ReportProgress } from "../progress.ts";
+import { normLimits } from "../store/norm-outliers.ts";
 import { ROLES, type Split } from "../store/rows.ts";
 import type { Store } from "../store/store-contract.ts";
 import { countRows, encodedRows } from "./encoded-rows.ts";
@@ -67,6 +68,8 @@ export interface PairFiringsOptions {
   dictionaries: readonly Dictionary[];
   pairs: readonly LatentPair[];
   splits: readonly Split[];
+  /** Largest ordinary norm of every site; default: normLimits(store). */
+  normLimits?: readonly number[];
   /** scale: [pairs] A of each in activation units; where it is not > 0 nothing is high. */
   divergence?: { scale: ArrayLike<number>; thresholds: readonly DivergenceThresholds[] };
   /** Of the dense product. */
@@ -78,7 +81,7 @@ export interface PairFiringsOptions {
 }
 
 /**
- * Counts and sums over all rows of the splits but BOS; nothing is read when there are no pairs. Throws NumericsError (a row
+ * Counts and sums over all rows of the splits but BOS and norm outliers; nothing is read when there are no pairs. Throws NumericsError (a row
  * that is not finite), InterruptedError, ShapeError (a scale for each pair is missing).
  */
 export async function pairFirings(options: PairFiringsOptions): Promise<PairFirings> {
@@ -101,10 +104,12 @@ export async function pairFirings(options: PairFiringsOptions): Promise<PairFiri
     const { role, dataset } = store.rows;
     const total = countRows(store, splits);
     let done = 0;
-    for await (const { nRows, rows, x, codes } of encodedRows({ ...options, encoder, normalise: () => {} })) {
+    const limits = options.normLimits ?? (await normLimits(store));
+    const batches = encodedRows({ ...options, encoder, normalise: () => {}, normLimits: limits });
+    for await (const { nRows, rows, x, codes, normOutlier } of batches) {
       requireFinite(x, { nRows, rows, store });
       for (let i = 0; i < nRows; i += 1) {
-        if (role[rows[i]] === bos) continue;
+        if (role[rows[i]] === bos || normOutlier[i] === 1) continue;
         result.nRows += 1;
         addRow(codes, i, dataset[rows[i]]);
       }
