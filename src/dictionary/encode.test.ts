@@ -50,6 +50,22 @@ test("rows that need several tiles give the same codes as one by one", async () 
   await encoder.dispose();
 });
 
+test("with reuse the codes are the same, and the next call writes over them", async () => {
+  // 4·2^20 entries a tile: tiles of 4 rows, and lists that must grow.
+  const dictionary = randomDictionary({ widths: [1, 1], nLatents: 2 ** 20, inferenceThreshold: 2.5 });
+  const [first, second] = [rows(6, 2), rows(5, 2)];
+  const fresh = await createEncoder(dictionary, { maxRows: 6, threads: 1 });
+  const reusing = await createEncoder(dictionary, { maxRows: 6, threads: 1, reuse: true });
+  const codes = await reusing.encode(first, 6);
+  expect(codes).toEqual(await fresh.encode(first, 6));
+  expect(codes.latent.length).toBeGreaterThan(1024);
+  const next = await reusing.encode(second, 5);
+  expect(next).toEqual(await fresh.encode(second, 5));
+  expect(next.code.buffer).toBe(codes.code.buffer);
+  await fresh.dispose();
+  await reusing.dispose();
+});
+
 test("an activation equal to the threshold does not fire, and below 0 everything positive does", async () => {
   const dictionary = randomDictionary({ widths: [1], nLatents: 2 });
   dictionary.encoderWeight.set([1, 1]);

@@ -19,12 +19,13 @@ const TILE_ENTRIES = 4 * 2 ** 20;
 const NEARLY_ONE = 1 - 1e-5;
 
 /**
- * An encoder that owns its weights' copies and buffers. The dictionary must not change while it lives.
- * maxRows: most rows of one call. threads: of the GEMM. One call at a time; results are fresh arrays.
+ * An encoder that owns its buffers and holds on to the weights. The dictionary must not change while it lives.
+ * maxRows: most rows of one call. threads: of the GEMM. One call at a time; results are fresh arrays or, with reuse, views that the
+ * next call overwrites: a pass over many rows then leaves nothing for the garbage collector.
  */
 export async function createEncoder(
   dictionary: Dictionary,
-  { maxRows, threads }: { maxRows: number; threads?: number },
+  { maxRows, threads, reuse = false }: { maxRows: number; threads?: number; reuse?: boolean },
 ): Promise<Encoder> {
   const { nLatents, width, encoderWeight, encoderBias, inferenceThreshold, selection, k } = dictionary;
   const { latentThresholds } = dictionary;
@@ -43,6 +44,7 @@ export async function createEncoder(
     code: kernels.f32(capacity),
   };
   const gemm = await createGemm({ threads });
+  const lists = reuse ? createLists(maxRows) : undefined;
   const select = (scored: ScoredRows): number => {
     if (selection === "topK") return selectTopK(kernels, scored, { k, out: tile });
     if (latentThresholds === undefined)
@@ -59,7 +61,7 @@ export async function createEncoder(
       if (x.length < nRows * width) {
         throw new ShapeError(`encode: expected ${nRows} × ${width} values, got ${x.length}`);
       }
-      const rowStart = new Uint32Array(nRows + 1);
+      const rowStart = lists?.rowStart.subarray(0, nRows + 1) ?? new Uint32Array(nRows + 1);
       const latentParts: Uint32Array[] = [];
       const codeParts: Float32Array[] = [];
       let nonZero = 0;
@@ -74,10 +76,13 @@ export async function createEncoder(
         });
         const count = select({ pre, weight, nRows: rows, nLatents });
         for (let row = 0; row < rows; row += 1) rowStart[first + row + 1] = nonZero + tile.rowStart[row + 1];
-        latentParts.push(tile.latent.slice(0, count));
-        codeParts.push(tile.code.slice(0, count));
+        if (lists === undefined) {
+          latentParts.push(tile.latent.slice(0, count));
+          codeParts.push(tile.code.slice(0, count));
+        } else lists.append(tile, count, nonZero);
         nonZero += count;
       }
+      if (lists !== undefined) return { nRows, rowStart, ...lists.first(nonZero) };
       return {
         nRows,
         rowStart,
@@ -86,6 +91,29 @@ export async function createEncoder(
       };
     },
     dispose: () => gemm.dispose(),
+  };
+}
+
+/** Growing arrays that one result after another is written into. */
+function createLists(maxRows: number) {
+  let latent = new Uint32Array(1024);
+  let code = new Float32Array(1024);
+  return {
+    rowStart: new Uint32Array(maxRows + 1),
+    /** Writes the first `count` entries of a tile from entry `at` on. */
+    append(tile: CodeBuffers, count: number, at: number): void {
+      if (at + count > latent.length) {
+        const length = Math.max(at + count, 2 * latent.length);
+        const [oldLatent, oldCode] = [latent, code];
+        latent = new Uint32Array(length);
+        code = new Float32Array(length);
+        latent.set(oldLatent.subarray(0, at));
+        code.set(oldCode.subarray(0, at));
+      }
+      latent.set(tile.latent.subarray(0, count), at);
+      code.set(tile.code.subarray(0, count), at);
+    },
+    first: (n: number) => ({ latent: latent.subarray(0, n), code: code.subarray(0, n) }),
   };
 }
 

@@ -2,7 +2,7 @@
 
 import { createRng } from "../numerics/rng.ts";
 import type { Role, Split } from "../store/rows.ts";
-import type { Site } from "../store/store-contract.ts";
+import type { Site, StoreDtype } from "../store/store-contract.ts";
 import { createStoreWriter } from "../store/store-writer.ts";
 import { createMemoryStore, type MemoryDocument } from "./memory-store.test.helper.ts";
 
@@ -23,17 +23,18 @@ export function randomDocuments(width: number, nDocuments: number): MemoryDocume
   }));
 }
 
-/** Writes the documents as a finished store of f32 sites. */
+/** Writes the documents as a finished store. */
 export async function writeDiskStore(
   folder: string,
   sites: Site[],
   documents: readonly MemoryDocument[],
+  dtype: StoreDtype = "f32",
 ): Promise<void> {
   const store = createMemoryStore(sites, documents);
   const { datasets, slots, tokenizerHash, nRows } = store.manifest;
   const writer = await createStoreWriter({
     ...{ folder, name: "main", rows: store.rows, documents: store.documents, datasets, slots, tokenizerHash },
-    sites: sites.map((site) => ({ site, dtype: "f32" })),
+    sites: sites.map((site) => ({ site, dtype })),
     rowsPerShard: 500,
     identity: { made: "for a test" },
   });

@@ -22,6 +22,7 @@ import {
   readWindow,
   removeWindow,
   takeWindows,
+  WINDOW,
   windowAround,
   windowsOfPart,
 } from "./window.ts";
@@ -67,6 +68,7 @@ export function createExampleSample(options: {
   const float = new Float32Array(1);
   const bits = new Uint32Array(float.buffer);
   const table = createWindowTable();
+  const scratch = new Float32Array(WINDOW);
   const reservoirs = createKeyIndex();
   /** Fine bins [lowest, highest] a latent was seen in; lowest > highest: none. */
   const lowest = new Uint16Array(nLatents).fill(FINE_BINS - 1);
@@ -133,7 +135,7 @@ export function createExampleSample(options: {
       const reservoir = reservoirFor(latent, maximum);
       const priority = priorityOf(latent, document.index);
       if (priority >= limits[reservoir]) return;
-      insert(reservoir, priority, windowAround({ firings, peak, document }));
+      insert(reservoir, priority, windowAround({ firings, peak, document, scratch }));
     },
     ofLatent(latent) {
       const kept: SampledExample[] = [];

@@ -99,7 +99,8 @@ export async function createGroupMeasurer({
   options: GroupOptions;
   encoder?: Encoder | undefined;
 }): Promise<GroupMeasurer> {
-  const encoder = given ?? (await createEncoder(dictionary, { maxRows: BATCH_ROWS, threads: 1 }));
+  const encoder =
+    given ?? (await createEncoder(dictionary, { maxRows: BATCH_ROWS, threads: 1, reuse: true }));
   const batch = createBatchArrays(dictionary, encoder.maxRows);
   const accumulators = createAccumulators(dictionary, source, options);
   const activationWeight = latentWeights(dictionary);
@@ -201,6 +202,7 @@ async function measureGroup(work: GroupWork): Promise<GroupPart> {
   const maxCode = new Float32Array(nLatents);
 
   const codesOfDocument = createDocumentCodes(nLatents);
+  let tokens = new Uint32Array(1024);
   let current = { index: -1, rowStart: 0, rowEnd: 0, tokens: new Uint32Array(0) };
   let measuredRows = 0;
   const closeDocument = (): void => {
@@ -252,7 +254,8 @@ async function measureGroup(work: GroupWork): Promise<GroupPart> {
         closeDocument();
         const index = rows.document[i];
         const [rowStart, rowEnd] = [documents.rowStart[index], documents.rowStart[index + 1]];
-        current = { index, rowStart, rowEnd, tokens: new Uint32Array(rowEnd - rowStart) };
+        if (tokens.length < rowEnd - rowStart) tokens = new Uint32Array(2 * (rowEnd - rowStart));
+        current = { index, rowStart, rowEnd, tokens: tokens.subarray(0, rowEnd - rowStart) };
       }
       const row = rows.row[i];
       current.tokens[row - current.rowStart] = rows.token[i];
@@ -321,6 +324,7 @@ async function* groupBatches({
     slot: new Uint8Array(n),
     token: new Uint32Array(n),
   };
+  const readInto = createRowReader(source, n);
   const finish = (): BatchRows => {
     for (let i = 0; i < rows.nRows; i += 1) {
       const isOutlier = isNormOutlier(batch.x, i, { sites: manifest.sites, limits });
@@ -337,11 +341,14 @@ async function* groupBatches({
       throwIfInterrupted(signal);
       const take = Math.min(n - rows.nRows, end - at);
       const start = rows.nRows * width;
-      await source.read(at, at + take, batch.x.subarray(start, start + take * width));
-      const facts = await source.readFacts(at, at + take);
-      rows.role.set(facts.role, rows.nRows);
-      rows.slot.set(facts.slot, rows.nRows);
-      rows.token.set(facts.tokenFinetuned, rows.nRows);
+      await readInto(batch.x.subarray(start, start + take * width), at, at + take);
+      const place = <A extends Uint8Array | Uint32Array>(column: A): A =>
+        column.subarray(rows.nRows, rows.nRows + take) as A;
+      await source.readFacts(at, at + take, {
+        role: place(rows.role),
+        slot: place(rows.slot),
+        tokenFinetuned: place(rows.token),
+      });
       for (let i = 0; i < take; i += 1) {
         rows.row[rows.nRows + i] = at + i;
         rows.document[rows.nRows + i] = index;
@@ -354,6 +361,32 @@ async function* groupBatches({
     }
   }
   if (rows.nRows > 0) yield finish();
+}
+
+/** Reads rows as source.read does, from stored bf16 without leaving anything for the garbage collector. */
+function createRowReader(
+  { manifest, width, read, readBits }: RowSource,
+  maxRows: number,
+): (target: Float32Array, rowStart: number, rowEnd: number) => Promise<void> {
+  if (readBits === undefined) {
+    return async (target, rowStart, rowEnd) => {
+      await read(rowStart, rowEnd, target);
+    };
+  }
+  const widest = Math.max(...manifest.sites.map((site) => site.width));
+  const bits = new Uint16Array(maxRows * widest);
+  return async (target, rowStart, rowEnd) => {
+    const words = new Uint32Array(target.buffer, target.byteOffset, target.length);
+    let offset = 0;
+    for (const [site, { width: siteWidth }] of manifest.sites.entries()) {
+      const n = (rowEnd - rowStart) * siteWidth;
+      await readBits(site, rowStart, rowEnd, bits.subarray(0, n));
+      for (let i = 0, to = offset; i < n; i += siteWidth, to += width) {
+        for (let c = 0; c < siteWidth; c += 1) words[to + c] = bits[i + c] << 16; // bf16 is the upper half of an f32
+      }
+      offset += siteWidth;
+    }
+  };
 }
 
 async function notFinite(source: RowSource, rows: BatchRows, i: number): Promise<NumericsError> {

@@ -113,6 +113,25 @@ test("a store read by range and one held in memory give the same parts", async (
   await inMemory.close();
 });
 
+test("a bf16 store read as bits gives the parts of one read as numbers", async () => {
+  const folder = join(root, "bf16");
+  await writeDiskStore(folder, dictionary.sites, randomDocuments(12, 40), "bf16");
+  const bf16 = await openRowSource(folder);
+  expect(bf16.readBits).toBeDefined();
+  const partsOf = async (from: RowSource): Promise<Map<number, GroupPart>> => {
+    const parts = new Map<number, GroupPart>();
+    await measureGroups({
+      ...{ source: from, dictionary, dictionaryFolder: dictionaryFolder(), options, workers: 1 },
+      groups: [0, 1, 2, 3, 4],
+      onPart: async (group, part) => void parts.set(group, part),
+      onRows: () => {},
+    });
+    return parts;
+  };
+  expect(await partsOf(bf16)).toEqual(await partsOf({ ...bf16, readBits: undefined }));
+  await bf16.close();
+});
+
 describe("a pass that was stopped", () => {
   const measureIn = (folder: string, overrides: object = {}) =>
     measure({

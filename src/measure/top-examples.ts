@@ -22,6 +22,7 @@ import {
   readWindow,
   removeWindow,
   takeWindows,
+  WINDOW,
   windowAround,
   windowsOfPart,
 } from "./window.ts";
@@ -38,6 +39,7 @@ export function createTopExamples(options: { nLatents: number; perLatent: number
   const { nLatents, perLatent } = options;
   const settings = [nLatents, perLatent];
   const table = createWindowTable();
+  const scratch = new Float32Array(WINDOW);
   const used = new Uint32Array(nLatents);
   /** [nLatents, perLatent] slots of the table. */
   const slots = new Uint32Array(nLatents * perLatent);
@@ -93,7 +95,7 @@ export function createTopExamples(options: { nLatents: number; perLatent: number
       const peak = peakIndex(firings.activations);
       const maximum = firings.activations[peak];
       if (perLatent === 0 || !beatsFloor(latent, maximum, document.index)) return;
-      insert(latent, windowAround({ firings, peak, document }));
+      insert(latent, windowAround({ firings, peak, document, scratch }));
     },
     ofLatent: (latent) => Array.from(sortedSlots(latent), (slot) => readWindow(table, slot)),
     takeArrays() {

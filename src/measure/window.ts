@@ -11,7 +11,8 @@ import { enlarge, type PartArrays, partArray, partLatents } from "./part-arrays.
 
 /** Tokens shown before and after the peak. */
 export const WINDOW_RADIUS = 12;
-const WINDOW = 2 * WINDOW_RADIUS + 1;
+/** Tokens of a whole window. */
+export const WINDOW = 2 * WINDOW_RADIUS + 1;
 const FIRST_SLOTS = 64;
 
 /** Where a document lies in the store, and its token ids: [rowEnd − rowStart], entry 0 is row rowStart. */
@@ -52,8 +53,10 @@ export function windowAround(options: {
   firings: FiringsInDocument;
   peak: number;
   document: DocumentTokens;
+  /** At least WINDOW long, reused for the result's activations: they are valid until its next use. Default: new. */
+  scratch?: Float32Array;
 }): HashedWindow {
-  const { firings, peak, document } = options;
+  const { firings, peak, document, scratch } = options;
   const { index, rowStart, rowEnd, tokens } = document;
   const { rows, activations } = firings;
   const peakRow = rows[peak];
@@ -64,7 +67,8 @@ export function windowAround(options: {
       `document ${index}: expected ${rowEnd - rowStart} token ids, one a row, got ${tokens.length}`,
     );
   }
-  const shown = new Float32Array(windowEnd - windowStart);
+  const length = windowEnd - windowStart;
+  const shown = scratch?.subarray(0, length).fill(0) ?? new Float32Array(length);
   for (let i = 0; i < rows.length; i += 1) {
     if (rows[i] >= windowStart && rows[i] < windowEnd) shown[rows[i] - windowStart] = activations[i];
   }

@@ -33,28 +33,34 @@ export interface RowFacts {
   tokenFinetuned: Uint32Array;
 }
 
-export interface RowSource extends Pick<Store, "folder" | "width" | "read" | "close"> {
+export interface RowSource extends Pick<Store, "folder" | "width" | "read" | "readBits" | "close"> {
   manifest: StoreManifest;
   documents: DocumentIndex;
   /** Whether another thread can open it by its folder; a store in memory cannot be. */
   isOnDisk: boolean;
-  readFacts(rowStart: number, rowEnd: number): Promise<RowFacts>;
+  /** target (arrays of rowEnd − rowStart) is filled and returned when given. */
+  readFacts(rowStart: number, rowEnd: number, target?: RowFacts): Promise<RowFacts>;
   /** Ids of the wanted documents, by index; one sweep over the documents' file. */
   documentIds(wanted: ReadonlySet<number>): Promise<Map<number, string>>;
 }
 
+function emptyFacts(nRows: number): RowFacts {
+  return { role: new Uint8Array(nRows), slot: new Uint8Array(nRows), tokenFinetuned: new Uint32Array(nRows) };
+}
+
 /** A store in memory as a source; it stays the owner of its data and is closed with it. */
 export async function sourceOfStore(store: Store): Promise<RowSource> {
-  const { folder, manifest, width, read, close, rows } = store;
+  const { folder, manifest, width, read, readBits, close, rows } = store;
   return {
-    ...{ folder, manifest, width, read, close },
+    ...{ folder, manifest, width, read, readBits, close },
     documents: await indexDocuments(store.documents, store),
     isOnDisk: false,
-    readFacts: async (rowStart, rowEnd) => ({
-      role: rows.role.subarray(rowStart, rowEnd),
-      slot: rows.slot.subarray(rowStart, rowEnd),
-      tokenFinetuned: rows.tokenFinetuned.subarray(rowStart, rowEnd),
-    }),
+    readFacts: async (rowStart, rowEnd, target = emptyFacts(rowEnd - rowStart)) => {
+      target.role.set(rows.role.subarray(rowStart, rowEnd));
+      target.slot.set(rows.slot.subarray(rowStart, rowEnd));
+      target.tokenFinetuned.set(rows.tokenFinetuned.subarray(rowStart, rowEnd));
+      return target;
+    },
     documentIds: async (wanted) => new Map([...wanted].map((index) => [index, store.documents[index].id])),
   };
 }
@@ -90,16 +96,10 @@ export async function openRowSource(
   const { close: closeSites, ...sites } = openSites({ folder, storeId, manifest });
   return {
     ...{ folder, manifest, documents, isOnDisk: true, ...sites },
-    readFacts: async (rowStart, rowEnd) => {
-      const n = rowEnd - rowStart;
-      const facts = {
-        role: new Uint8Array(n),
-        slot: new Uint8Array(n),
-        tokenFinetuned: new Uint32Array(n),
-      };
-      for (const [name, column] of Object.entries(facts))
+    readFacts: async (rowStart, rowEnd, target = emptyFacts(rowEnd - rowStart)) => {
+      for (const [name, column] of Object.entries(target))
         await readColumn(file, name as ColumnName, { rowStart, rowEnd, column });
-      return facts;
+      return target;
     },
     documentIds: async (wanted) => {
       const ids = new Map<number, string>();
