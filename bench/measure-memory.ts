@@ -12,7 +12,8 @@ import { fileURLToPath } from "node:url";
 import type { MeasureCase } from "./measure-store.ts";
 import type { BenchRow } from "./run.ts";
 
-const CASE: MeasureCase = { dModel: 16, nLatents: 512, l0: 8 };
+/** Large enough that both sizes are measured on worker threads: each is a JavaScript heap of its own, of some 60 to 90 MB. */
+const CASE: MeasureCase = { dModel: 16, nLatents: 2048, l0: 8 };
 const [FEW, MANY] = (process.env.TUNEDIFF_BENCH_MEMORY_ROWS ?? "1000000,10000000").split(",").map(Number);
 const ALLOWED_GROWTH_PERCENT = 5;
 const SAMPLE_MS = 20;
