@@ -1,4 +1,4 @@
-// tunediff demo: the whole comparison on the bundled pair, scored against its known truth.
+// tunediff demo: the whole comparison on the bundled pair, scored against its known truth; --full: all that says how sure it is.
 
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
@@ -8,9 +8,13 @@ import { generateComparisonCorpus } from "../../organisms/minichat/generator/ind
 import { writeFileAtomic } from "../formats/atomic.ts";
 import { ensureFolder } from "../formats/disk.ts";
 import { packageRoot, packageVersion } from "../package-root.ts";
-import { parseStudyConfig, type StudyConfigInput } from "../study/config.ts";
+import type { SparsityFigures } from "../report/sparsity-comparison.ts";
+import { parseStudyConfig, type StudyConfig, type StudyConfigInput } from "../study/config.ts";
+import { runFullDemo } from "../study/demo-full.ts";
+import { type ComparisonResult, collectResult } from "../study/result.ts";
 import { parseNumberOption } from "./compare.ts";
-import { runStudyCommand } from "./session.ts";
+import { interruptSignal, runStudyCommand } from "./session.ts";
+import { createProgressPrinter, pc } from "./terminal.ts";
 
 /** Text of the demo: the generator's own seed is fixed, so that every seed of the dictionary sees the same store. */
 const CORPUS = { seed: 1, chats: 3500, worldDocuments: 1000, bibleParagraphs: 400 } as const;
@@ -56,14 +60,121 @@ export function addDemoCommand(program: Command): void {
     )
     .option("--out <folder>", "study folder; run again to go on where it stopped", "tunediff-demo")
     .option("--seed <n>", "seed of the dictionary (default: 0)")
+    .option(
+      "--full",
+      "then also another sparsity (ReLU + L1), 3 other seeds and 3 null pairs: about 10 minutes more on 2 cores",
+    )
     .option("--json", "print the result as one JSON object on stdout")
-    .action(async (options: { out: string; seed?: string; json?: boolean }) => {
+    .action(async (options: { out: string; seed?: string; full?: boolean; json?: boolean }) => {
       const folder = resolve(options.out);
       const seed = parseNumberOption("--seed", options.seed) ?? 0;
       const config = parseStudyConfig(demoConfig(folder, seed), "command line");
       await ensureFolder(folder);
       await writeDemoCorpus(config.data);
-      const commands = [`npx tunediff demo --seed ${seed}`];
-      await runStudyCommand({ folder, config, commands, json: options.json === true });
+      const isFull = options.full === true;
+      const isJson = options.json === true;
+      const commands = [`npx tunediff demo --seed ${seed}${isFull ? " --full" : ""}`];
+      // The plain result first; the one object on stdout comes last and holds all.
+      await runStudyCommand({ folder, config, commands, json: isJson && !isFull });
+      if (isFull) await runFullCommand({ folder, config, commands, json: isJson });
     });
 }
+
+async function runFullCommand({
+  folder,
+  config,
+  commands,
+  json,
+}: {
+  folder: string;
+  config: StudyConfig;
+  commands: string[];
+  json: boolean;
+}): Promise<void> {
+  const printer = createProgressPrinter(process.stderr);
+  const interrupt = interruptSignal();
+  try {
+    const run = await runFullDemo({
+      ...{ folder, config, commands },
+      onPart: (words) => {
+        printer.finish();
+        process.stderr.write(`\n${pc.bold(words)}\n`);
+      },
+      reportProgress: printer.report,
+      signal: interrupt.signal,
+    });
+    printer.finish();
+    const result = await collectResult(folder, config, run);
+    process.stderr.write(`${fullText(result)}\n`);
+    if (json) process.stdout.write(`${JSON.stringify(result)}\n`);
+  } finally {
+    printer.finish();
+    interrupt.release();
+  }
+}
+
+/** What --full adds, for people. Pure. */
+export function fullText({ verdicts, nullPairs, stability, sparsities, report }: ComparisonResult): string {
+  const line = (name: string, text: string): string => `  ${name.padEnd(24)}${text}`;
+  const lines = [
+    "",
+    pc.bold("How sure"),
+    line(
+      "verdicts",
+      `${verdicts.genuine} genuine, ${verdicts.uncertain} uncertain, of all latents that lean`,
+    ),
+  ];
+  if (nullPairs !== null) {
+    const { expectedFalseClaims: expected, claimsUpTo, counts, draws } = nullPairs;
+    lines.push(
+      line(
+        `${draws} null pairs`,
+        `${shortMean(expected.finetuned)} finetuned-specific claims on average where nothing was learned (here ${counts.finetuned.claims}), ${shortMean(expected.base)} base-specific (here ${counts.base.claims})`,
+      ),
+      line(
+        "finetuned-specific at",
+        claimsUpTo.map(({ q, finetuned }) => `q ≤ ${q}: ${finetuned}`).join(", "),
+      ),
+    );
+  }
+  if (stability !== null) {
+    const { finetunedSpecific: claims, leaningUnclaimed } = stability.counts;
+    lines.push(
+      line(
+        `${stability.others} other seeds`,
+        `${claims.directionFoundInAll} of ${claims.latents} finetuned-specific claims found again by all, ${claims.claimReplicatedInAll} claimed by all; on average ${percentOf(claims.meanDirectionFound)} of the others find one (latents that lean and are not claimed: ${percentOf(leaningUnclaimed.meanDirectionFound)})`,
+      ),
+    );
+  }
+  if (sparsities !== null) lines.push("", pc.bold("Beside another sparsity"), ...sparsityLines(sparsities));
+  lines.push("", line("report", pc.cyan(report)));
+  return lines.join("\n");
+}
+
+function sparsityLines(sparsities: readonly SparsityFigures[]): string[] {
+  const row = (name: string, value: (figures: SparsityFigures) => string): string =>
+    `  ${name.padEnd(24)}${sparsities.map((figures) => value(figures).padStart(26)).join("")}`;
+  const decimals = (value: number, digits: number): string => value.toFixed(digits);
+  return [
+    row("", ({ sparsity }) => sparsity),
+    row("FVE base, finetuned", ({ fve }) => `${decimals(fve.base, 3)}, ${decimals(fve.finetuned, 3)}`),
+    row("L0", ({ l0 }) => decimals(l0, 1)),
+    row("dead", ({ deadFraction }) => percentOf(deadFraction)),
+    row("shared, base-only", ({ counts }) => `${counts.shared}, ${counts.baseOnly}`),
+    row("finetuned-only by norm", ({ byNorm }) => String(byNorm.latents)),
+    row("  flagged of those judged", ({ byNorm }) => `${byNorm.flagged} of ${byNorm.judged}`),
+    row("finetuned-specific", ({ counts }) => String(counts.finetunedSpecific)),
+    row("twins", ({ twins }) => String(twins)),
+    row("recall, permuted", ({ truth }) =>
+      truth === null ? "no truth" : `${decimals(truth.recall, 2)}, ${decimals(truth.permutedRecall, 2)}`,
+    ),
+    row("precision with template", ({ truth }) =>
+      truth?.precisionWithTemplate == null ? "none" : decimals(truth.precisionWithTemplate, 2),
+    ),
+  ];
+}
+
+const percentOf = (share: number | null): string =>
+  share === null ? "none" : `${(100 * share).toFixed(0)} %`;
+
+const shortMean = (value: number): string => (Number.isInteger(value) ? String(value) : value.toFixed(1));

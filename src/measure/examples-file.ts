@@ -3,14 +3,23 @@
 // Derived, can be made again. meta(key, value): schemaVersion, dictionarySha256, windowRadius, binEdges. tokens(token, string): the
 // strings of the ids that occur. examples(latent, bin, rank, …): bin −1 is the list of the strongest, 0 … 4 the paper's bins, weakest
 // first; token ids as int32 and activations (code × W) as f32 blobs, little-endian, of equal length; peak is an index into them,
-// row_start the store's row of the first.
+// row_start the store's row of the first. outputs: what both models predict at each token of each window, where the store knows it;
+// joined-outputs.ts.
 
-import { rm } from "node:fs/promises";
+import { copyFile, rm } from "node:fs/promises";
 import { FormatError } from "../errors.ts";
 import { commitFile, temporaryBeside } from "../formats/atomic.ts";
 import { openDatabase, type SqliteDatabase } from "../formats/sqlite.ts";
+import { type Outputs, openOutputs } from "../store/outputs.ts";
 import type { RowSource } from "../store/row-source.ts";
 import { SAMPLE_BINS, type SampledExample, sampleBins } from "./example-sample.ts";
+import {
+  type ExampleTokenOutputs,
+  fillOutputs,
+  OUTPUTS_KEY,
+  outputsIdentity,
+  outputsReader,
+} from "./joined-outputs.ts";
 import type { LatentExample } from "./measure-contract.ts";
 import { type ExampleWindow, type HashedWindow, WINDOW_RADIUS } from "./window.ts";
 import { readWindowTokens } from "./window-tokens.ts";
@@ -47,12 +56,45 @@ export interface ExamplesToWrite {
   dictionarySha256: string;
 }
 
-/** Builds the database beside `path` under a temporary name and commits it. */
+/** Builds the database beside `path` under a temporary name and commits it; with the store's outputs, where it has some. */
 export async function writeExamples(options: ExamplesToWrite): Promise<void> {
   const temporary = temporaryBeside(options.path);
+  const outputs = await openOutputs(options.source.folder);
   try {
-    await fillDatabase(temporary, options);
+    await fillDatabase(temporary, { ...options, outputs });
     await commitFile(temporary, options.path);
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+/**
+ * Joins the store's outputs to examples that were written before they were harvested, in one step: a reader sees the old file or
+ * the whole new one. Nothing happens when the store has none or they are joined already; returns whether they were joined now.
+ * Throws FormatError when path is no such file, and what reading outputs throws.
+ */
+export async function joinOutputs(
+  options: Pick<ExamplesToWrite, "path" | "source" | "tokenString">,
+): Promise<boolean> {
+  const { path, source, tokenString } = options;
+  const outputs = await openOutputs(source.folder);
+  if (outputs === undefined) return false;
+  const reader = openExamplesFile(path);
+  reader.close();
+  if (reader.outputsSha256 === outputsIdentity(outputs.manifest)) return false;
+  const temporary = temporaryBeside(path);
+  try {
+    await copyFile(path, temporary);
+    const database = openDatabase(temporary);
+    try {
+      database.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN;");
+      await fillOutputs(database, { outputs, nRows: source.manifest.nRows, tokenString });
+      database.exec("COMMIT;");
+    } finally {
+      database.close();
+    }
+    await commitFile(temporary, path);
+    return true;
   } finally {
     await rm(temporary, { force: true });
   }
@@ -81,8 +123,11 @@ function examplesOf(latent: number, { examples, maxActivation, perBin }: Example
   return placed;
 }
 
-async function fillDatabase(path: string, options: ExamplesToWrite): Promise<void> {
-  const { source, nLatents, tokenString, dictionarySha256 } = options;
+async function fillDatabase(
+  path: string,
+  options: ExamplesToWrite & { outputs: Outputs | undefined },
+): Promise<void> {
+  const { source, nLatents, tokenString, dictionarySha256, outputs } = options;
   const { manifest, documents } = source;
   const database = openDatabase(path);
   try {
@@ -116,6 +161,7 @@ async function fillDatabase(path: string, options: ExamplesToWrite): Promise<voi
     }
     const token = database.prepare("INSERT INTO tokens VALUES (?, ?)");
     for (const id of [...seen].sort((a, b) => a - b)) token.run(id, tokenString(id));
+    if (outputs !== undefined) await fillOutputs(database, { outputs, nRows: manifest.nRows, tokenString });
     database.exec("COMMIT;");
   } finally {
     database.close();
@@ -144,6 +190,13 @@ export interface ExamplesReader {
   ofLatent(latent: number, limit: number): LatentExample[];
   /** The sample over the paper's bins: weakest bin first, in a bin the strongest first; none of the strongest list again. */
   sampleOfLatent(latent: number): LatentExample[];
+  /** Of the outputs that were joined; undefined: none were. */
+  outputsSha256: string | undefined;
+  /**
+   * What both models predict after each token of an example, in the order of its tokens; null at a row that the store's outputs
+   * do not cover. Null altogether when no outputs were joined.
+   */
+  outputsOf(example: Pick<LatentExample, "rowStart" | "tokens">): (ExampleTokenOutputs | null)[] | null;
   close(): void;
 }
 
@@ -179,8 +232,12 @@ export function openExamplesFile(path: string): ExamplesReader {
       }
       return string;
     };
+    const outputsSha256 = meta.get(OUTPUTS_KEY);
+    const readOutputs = outputsSha256 === undefined ? undefined : outputsReader(database, stringOf);
     return {
       dictionarySha256: meta.get("dictionarySha256") ?? "",
+      outputsSha256,
+      outputsOf: ({ rowStart, tokens }) => readOutputs?.(rowStart, rowStart + tokens.length) ?? null,
       ofLatent: (latent, limit) =>
         select.all(latent, limit).map((row) => exampleOf(row as unknown as ExampleRow, stringOf)),
       sampleOfLatent: (latent) =>

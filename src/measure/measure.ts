@@ -1,7 +1,7 @@
 // The measurement of a dictionary: every number of every latent from one pass over held-out rows, and its files.
 //
-// Everything is in the space the dictionary was trained in. Rows of one split, BOS rows left out; norm outliers count
-// for latents but not for fve. Not here: nulls and stability, which measure other dictionaries.
+// Everything is in the space the dictionary was trained in. Rows of one split, BOS rows and norm outliers left out: a few rows of
+// huge norm would decide every beta (docs/log.md). Not here: nulls and stability, which measure other dictionaries.
 
 import { mkdir, rm } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -16,7 +16,7 @@ import type { Store } from "../store/store-contract.ts";
 import { categoryNames } from "./category-counts.ts";
 import { assertBelongTogether } from "./encoded-rows.ts";
 import { SAMPLE_BINS } from "./example-sample.ts";
-import { type ExamplesReader, openExamplesFile, writeExamples } from "./examples-file.ts";
+import { type ExamplesReader, joinOutputs, openExamplesFile, writeExamples } from "./examples-file.ts";
 import type { GroupOptions, GroupPart } from "./group-pass.ts";
 import { createResampling } from "./intervals.ts";
 import { latentRows, summarise } from "./latent-rows.ts";
@@ -78,8 +78,9 @@ export interface Measurement {
  * Measures every latent and writes tables/measure.parquet, examples.sqlite and, last, tables/measure.json.
  *
  * When these exist and were made from the same dictionary file, store and options, they are read back instead; a pass that was
- * stopped goes on. Throws MismatchError (store and dictionary do not belong together, threshold not calibrated, no rows
- * in the split), NumericsError (a row that is not finite), InterruptedError.
+ * stopped goes on. Outputs that the store gained since are joined to the examples. Throws MismatchError (store and dictionary do
+ * not belong together, threshold not calibrated, no rows in the split), NumericsError (a row that is not finite),
+ * InterruptedError.
  */
 export async function measure(options: MeasureOptions): Promise<Measurement> {
   const { dictionary, folder, split = "heldout", examplesPerLatent = 16, seed = 0 } = options;
@@ -94,13 +95,10 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
   }
   const { manifest } = source;
   const inputs = await measureInputs({ folder, manifest, split, examplesPerLatent, examplesPerBin, seed });
-  if (await isMeasured(folder, inputs)) {
-    try {
-      openExamples(folder).close();
-      return await readMeasure(folder);
-    } catch (error) {
-      if (!(error instanceof FormatError)) throw error; // a damaged table is derived data: measure again
-    }
+  const earlier = (await isMeasured(folder, inputs)) ? await readUndamaged(folder) : undefined;
+  if (earlier !== undefined) {
+    await joinOutputs({ path: measurePaths(folder).examples, source, tokenString: options.tokenString });
+    return earlier;
   }
 
   const groupOptions: GroupOptions = {
@@ -138,6 +136,17 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
   await writeSummary(folder, summary, inputs);
   await rm(partsFolder(folder), { recursive: true, force: true });
   return { latents, summary };
+}
+
+/** Undefined when a file is damaged: it is derived data, measuring again makes it whole. */
+async function readUndamaged(folder: string): Promise<Measurement | undefined> {
+  try {
+    openExamples(folder).close();
+    return await readMeasure(folder);
+  } catch (error) {
+    if (error instanceof FormatError) return undefined;
+    throw error;
+  }
 }
 
 /** Twins need their rows again: a store read by range is opened whole for them, and only when there are any. */

@@ -11,6 +11,7 @@ import { commitFile, temporaryBeside } from "../formats/atomic.ts";
 import { openDatabase, type SqliteDatabase } from "../formats/sqlite.ts";
 import { binOf } from "./example-sample.ts";
 import { openExamplesFile, TOP_BIN } from "./examples-file.ts";
+import { WINDOW_RADIUS } from "./window.ts";
 
 const SCHEMA = `
 CREATE TABLE sequences (sequence_idx INTEGER PRIMARY KEY, token_ids BLOB);
@@ -25,6 +26,9 @@ CREATE TABLE activation_details (
   FOREIGN KEY (sequence_idx) REFERENCES sequences(sequence_idx),
   FOREIGN KEY (feature_idx, sequence_idx) REFERENCES quantile_examples(feature_idx, sequence_idx)
 );`;
+
+/** More than the ids of any window take: row and length in one number. */
+const MOST_BYTES = 4 * (2 * WINDOW_RADIUS + 2);
 
 export interface ReferenceExamples {
   path: string;
@@ -78,7 +82,7 @@ function copyExamples(source: SqliteDatabase, path: string): Omit<ReferenceExamp
     const addExample = target.prepare("INSERT INTO quantile_examples VALUES (?, ?, ?, ?)");
     const addDetails = target.prepare("INSERT INTO activation_details VALUES (?, ?, ?, ?)");
     /** Latents that fire in the same window share the sequence. */
-    const sequences = new Map<string, number>();
+    const sequences = new Map<number, number>();
     let nExamples = 0;
     let latent = -1;
     let maximum = Number.NaN;
@@ -91,7 +95,7 @@ function copyExamples(source: SqliteDatabase, path: string): Omit<ReferenceExamp
         maximum = row.max_activation;
       }
       const { positions, activations } = firingsOf(row);
-      const window = `${row.row_start} ${row.token_ids.length}`;
+      const window = row.row_start * MOST_BYTES + row.token_ids.length;
       let sequence = sequences.get(window);
       if (sequence === undefined) {
         sequence = sequences.size;

@@ -8,11 +8,14 @@ import { readJsonLinesArray } from "../formats/jsonl.ts";
 import { readLens } from "../lens/lens-file.ts";
 import { openExamples, readMeasure } from "../measure/measure.ts";
 import type { LatentExample } from "../measure/measure-contract.ts";
+import { readSummaryFile } from "../measure/measure-files.ts";
 import { openStore } from "../store/store.ts";
 import type { Store } from "../store/store-contract.ts";
+import type { TrainConfig } from "../training/config.ts";
 import { isTrainingLine, METRICS_FILE, type MetricsEntry } from "../training/metrics.ts";
 import { readTrainingRecord, type TrainingRecord } from "../training/training-record.ts";
 import { readTruth } from "../truth/truth-file.ts";
+import { readLateTables } from "./late-tables.ts";
 import type { PerModel, ReportInput, TrainingMetric } from "./report-input.ts";
 import { CARD_LIMITS } from "./sections/claims.ts";
 
@@ -65,6 +68,7 @@ export async function collectReportInput(options: CollectOptions): Promise<Repor
     );
   }
   const { latents, summary } = await readMeasure(dictionaryFolder);
+  const { dictionarySha256 } = (await readSummaryFile(dictionaryFolder)).inputs;
   const claims = latents.filter(({ claim }) => claim !== "none").map(({ latent }) => latent);
   const lens = new Map((await readLens(dictionaryFolder)).map((row) => [row.latent, row]));
   const examples = readExamples(dictionaryFolder, claims);
@@ -88,8 +92,10 @@ export async function collectReportInput(options: CollectOptions): Promise<Repor
     summary,
     latents,
     lens,
-    examples: (latent) => examples.get(latent) ?? [],
+    examples: (latent) => examples.get(latent)?.strongest ?? [],
+    samples: (latent) => examples.get(latent)?.sample ?? [],
     truth: await readTruth(dictionaryFolder),
+    ...(await readLateTables({ folder: dictionaryFolder, dictionarySha256, latents })),
     warnings: [...new Set([...options.warnings, ...training.warnings])],
     commands,
     seconds,
@@ -146,6 +152,7 @@ async function trainingFacts(
     k,
     steps,
     batchRows,
+    sparsity: sparsityWords(config),
     learningRate,
     seed,
     seconds: stageSeconds ?? seconds.total,
@@ -153,11 +160,26 @@ async function trainingFacts(
   };
 }
 
+/** "BatchTopK, k 5"; "ReLU + L1, penalty 0.04", where k has no meaning. */
+export function sparsityWords({ sparsity, k }: Pick<TrainConfig, "sparsity" | "k">): string {
+  if (sparsity?.kind === "reluL1") return `ReLU + L1, penalty ${sparsity.penalty}`;
+  return `${sparsity?.kind === "topK" ? "TopK" : "BatchTopK"}, k ${k}`;
+}
+
+interface ExamplesOfLatent {
+  strongest: LatentExample[];
+  sample: LatentExample[];
+}
+
 /** Read at once and held in memory, so that no database stays open behind the input. */
-function readExamples(dictionaryFolder: string, claims: number[]): Map<number, LatentExample[]> {
+function readExamples(dictionaryFolder: string, claims: number[]): Map<number, ExamplesOfLatent> {
   const reader = openExamples(dictionaryFolder);
+  const ofLatent = (latent: number): ExamplesOfLatent => ({
+    strongest: reader.ofLatent(latent, CARD_LIMITS.examples),
+    sample: reader.sampleOfLatent(latent).filter(({ rank }) => rank < CARD_LIMITS.samplePerBin),
+  });
   try {
-    return new Map(claims.map((latent) => [latent, reader.ofLatent(latent, CARD_LIMITS.examples)]));
+    return new Map(claims.map((latent) => [latent, ofLatent(latent)]));
   } finally {
     reader.close();
   }

@@ -62,3 +62,12 @@ export function formatSeconds(seconds: number): string {
 export function formatNumber(count: number, singular: string, plural = `${singular}s`): string {
   return `${formatCount(count)} ${count === 1 ? singular : plural}`;
 }
+
+/** A 95 % interval in words: "0.010 to 0.080"; an end without limit is said, never written as a number. */
+export function formatLimits({ low, high }: { low: number; high: number }, decimals = 3): string {
+  if (Number.isNaN(low) || Number.isNaN(high)) return "not known";
+  const [from, to] = [Number.isFinite(low), Number.isFinite(high)];
+  if (from && to) return `${formatFixed(low, decimals)} to ${formatFixed(high, decimals)}`;
+  if (from) return `${formatFixed(low, decimals)} or more, no upper limit`;
+  return to ? `${formatFixed(high, decimals)} or less, no lower limit` : "no limits";
+}

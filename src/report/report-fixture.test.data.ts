@@ -22,6 +22,7 @@ import { verdictOf } from "../measure/verdict.ts";
 import { createRng } from "../numerics/rng.ts";
 import { ROLES } from "../store/rows.ts";
 import type { ConceptScore, TruthScore } from "../truth/truth-contract.ts";
+import { ABSENT, madeLateTables, madeSample, madeTwins } from "./certainty-fixture.test.data.ts";
 import type { ReportInput } from "./report-input.ts";
 
 export const HOSTILE = {
@@ -73,7 +74,7 @@ const PROMOTED = [
 export const MADE_CATEGORIES: CategoryNames = {
   role: ROLES,
   dataset: ["chats", "world"],
-  slot: ["none", "user-turn", "model-turn"],
+  slot: ["none", ...Array.from({ length: 8 }, (_, i) => `turn-${i}`)],
   positionDecile: Array.from({ length: 10 }, (_, i) => String(i)),
 };
 
@@ -84,6 +85,8 @@ export interface FixtureOptions {
   withTruth?: boolean;
   withLens?: boolean;
   hostile?: boolean;
+  /** Null pairs, other seeds and another sparsity; default true. */
+  withLateTables?: boolean;
 }
 
 export function reportFixture(options: FixtureOptions = {}): ReportInput {
@@ -94,6 +97,7 @@ export function reportFixture(options: FixtureOptions = {}): ReportInput {
     withTruth = true,
     withLens = true,
     hostile = true,
+    withLateTables = true,
   } = options;
   const rng = createRng(7, "report-fixture");
   const uniform = (stream: number, index: number): number => rng.uniform(stream, index);
@@ -105,13 +109,13 @@ export function reportFixture(options: FixtureOptions = {}): ReportInput {
         : latent % 67 === 5 && Math.floor(latent / 67) < nBaseClaims
           ? "base-specific"
           : "none";
-    return madeLatent({ latent, claim, uniform });
+    return madeLatent({ latent, claim, uniform, hostile });
   });
   // More claims than the spacing above holds: turn the latents that follow into claims as well.
   let missing = nFinetunedClaims - latents.filter((latent) => latent.claim === "finetuned-specific").length;
   for (let latent = 0; latent < nLatents && missing > 0; latent += 1) {
     if (latents[latent].claim !== "none") continue;
-    latents[latent] = madeLatent({ latent, claim: "finetuned-specific", uniform });
+    latents[latent] = madeLatent({ latent, claim: "finetuned-specific", uniform, hostile });
     missing -= 1;
   }
 
@@ -153,6 +157,7 @@ export function reportFixture(options: FixtureOptions = {}): ReportInput {
     training: {
       nLatents,
       k: 16,
+      sparsity: "BatchTopK, k 16",
       steps: 1200,
       batchRows: 1024,
       learningRate: 0.003,
@@ -170,6 +175,8 @@ export function reportFixture(options: FixtureOptions = {}): ReportInput {
     latents,
     lens,
     examples: (latent) => madeExamples(latent, latents[latent].maxActivation, uniform, hostile),
+    samples: (latent) => madeSample(madeExamples(latent, latents[latent].maxActivation, uniform, hostile)),
+    ...(withLateTables ? madeLateTables(latents) : ABSENT),
     truth: withTruth ? madeTruth(latents, uniform) : undefined,
     warnings: hostile ? ["rounding: bf16 loses 6.1 % of the difference at base-L3; store f32 instead"] : [],
     commands: ["npx tunediff demo --out study --seed 7", "npx tunediff report study"],
@@ -183,10 +190,12 @@ function madeLatent({
   latent,
   claim,
   uniform,
+  hostile,
 }: {
   latent: number;
   claim: Claim;
   uniform: Uniform;
+  hostile: boolean;
 }): LatentMeasure {
   const u = (stream: number): number => uniform(stream, latent);
   const spread = (u(1) + u(2) + u(3)) / 3;
@@ -254,7 +263,11 @@ function madeLatent({
   const scalingFinetuned = scaling(claim === "finetuned-specific", 30);
   const scalingBase = scaling(claim === "base-specific", 40);
   const limits = (of: LatentScaling, stream: number) => {
-    const about = (nu: number) => ({ low: nu - 0.08 * u(stream), high: nu + 0.08 * u(stream) });
+    // Some latents have an end without limit, as where a beta of a draw is 0.
+    const about = (nu: number) => ({
+      low: latent % 11 === 4 ? Number.NEGATIVE_INFINITY : nu - 0.08 * u(stream),
+      high: latent % 13 === 6 ? Number.POSITIVE_INFINITY : nu + 0.08 * u(stream),
+    });
     return {
       nuActivation: about(of.nuActivation),
       nuReconstruction: about(of.nuReconstruction),
@@ -299,13 +312,18 @@ function madeLatent({
       q99: isDead ? Number.NaN : 0.95 * strongest,
     },
     frequencyBy: {
-      role: MADE_CATEGORIES.role.map((_name, i) => 0.02 * u(70 + i)),
+      role: MADE_CATEGORIES.role.map((name, i) => (name === "bos" ? Number.NaN : 0.02 * u(70 + i))),
       dataset: MADE_CATEGORIES.dataset.map((_name, i) => 0.02 * u(80 + i)),
       slot: MADE_CATEGORIES.slot.map((_name, i) => 0.02 * u(90 + i)),
       positionDecile: MADE_CATEGORIES.positionDecile.map((_name, i) => 0.02 * u(100 + i)),
     },
     documentEntropy: isDead ? Number.NaN : Math.log(documents) * (0.6 + 0.4 * u(25)),
-    tokensAtPeak: isDead ? [] : [{ token: " mill", tokenId: 7, count: 1 + (documents >> 1) }],
+    tokensAtPeak: isDead
+      ? []
+      : [
+          { token: " mill", tokenId: 7, count: 1 + (documents >> 1) },
+          { token: hostile ? Object.values(HOSTILE)[latent % 8] : " toll", tokenId: 9, count: 1 },
+        ],
     tokensBeforePeak: isDead ? [] : [{ token: " the", tokenId: 3, count: 1 + (documents >> 2) }],
     templateShare: u(23) < 0.2 ? 0.5 + 0.5 * u(24) : 0.2 * u(24),
     scalingFinetuned,
@@ -366,13 +384,13 @@ function madeSummary(latents: LatentMeasure[]): MeasureSummary {
     ) as Record<Verdict, number>,
     categories: MADE_CATEGORIES,
     rowsByCategory: {
-      role: MADE_CATEGORIES.role.map(() => 9000),
+      role: MADE_CATEGORIES.role.map((name) => (name === "bos" ? 0 : 9000)),
       dataset: MADE_CATEGORIES.dataset.map(() => 30_000),
       slot: MADE_CATEGORIES.slot.map(() => 12_000),
       positionDecile: MADE_CATEGORIES.positionDecile.map(() => 6730),
     },
     intervals: { level: 0.95, nDraws: 500, nGroups: 64 },
-    twins: [],
+    twins: madeTwins(latents),
     thresholds: CLAIM_THRESHOLDS,
   };
 }

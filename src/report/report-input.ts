@@ -4,6 +4,7 @@ import type { LatentLens } from "../lens/lens-contract.ts";
 import type { LatentExample, LatentMeasure, MeasureSummary } from "../measure/measure-contract.ts";
 import type { Split } from "../store/rows.ts";
 import type { TruthScore } from "../truth/truth-contract.ts";
+import type { LateTables } from "./late-tables.ts";
 
 /** One figure for both models, or one each. */
 export type PerModel = number | { base: number; finetuned: number };
@@ -22,7 +23,7 @@ export interface TrainingMetric {
   dead: number;
 }
 
-export interface ReportInput {
+export interface ReportInput extends LateTables {
   title: string;
   /** Written as given; the page itself never asks the clock. */
   generatedAt: string;
@@ -53,6 +54,8 @@ export interface ReportInput {
     k: number;
     steps: number;
     batchRows: number;
+    /** "BatchTopK, k 5". */
+    sparsity: string;
     learningRate: number;
     seed: number;
     seconds: number;
@@ -65,6 +68,8 @@ export interface ReportInput {
   lens: Map<number, LatentLens>;
   /** Strongest first; asked only for claims. */
   examples: (latent: number) => LatentExample[];
+  /** Drawn from the paper's activation bins, weakest bin first; asked only for claims. */
+  samples: (latent: number) => LatentExample[];
   truth?: TruthScore;
   warnings: string[];
   /** How to make this again, one command each. */

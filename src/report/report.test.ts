@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
+import { ABSENT } from "./certainty-fixture.test.data.ts";
 import { formatCount, formatFixed } from "./format.ts";
 import { showInvisible } from "./html.ts";
 import { rankClaims } from "./rank-claims.ts";
@@ -18,6 +19,7 @@ const emptyInput = reportFixture({
   withTruth: false,
   withLens: false,
   hostile: false,
+  withLateTables: false,
 });
 const empty = renderReport({
   ...emptyInput,
@@ -33,7 +35,28 @@ const unequal = renderReport({
   summary: { ...input.summary, scalingDirections: "own" },
   latents: input.latents.map((latent) => ({ ...latent, decoderCosine: Number.NaN })),
 });
-const PAGES = { page, empty, many, unequal };
+const small = reportFixture({ nLatents: 256, nFinetunedClaims: 4, nBaseClaims: 2, withTruth: false });
+/** Tables of an older dictionary; and a first study, before `null` and `stability`. */
+const outdated = renderReport({
+  ...small,
+  ...{ nulls: { state: "outdated" }, stability: { state: "outdated" }, sparsity: { state: "outdated" } },
+});
+const absent = renderReport({ ...small, ...ABSENT });
+/** No nu has a limit, and nothing was counted: what small data gives. */
+const NO_LIMITS = { low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY };
+const NO_LIMIT_OF_ANY = { nuActivation: NO_LIMITS, nuReconstruction: NO_LIMITS, nuError: NO_LIMITS };
+const bare = renderReport({
+  ...small,
+  samples: () => [],
+  latents: small.latents.map((latent) => ({
+    ...latent,
+    intervals: { finetuned: NO_LIMIT_OF_ANY, base: NO_LIMIT_OF_ANY, nGroupsFired: 2 },
+    verdict: latent.verdict === "genuine" ? "uncertain" : latent.verdict,
+    frequencyBy: { role: [], dataset: [], slot: [], positionDecile: [] },
+    ...{ tokensAtPeak: [], tokensBeforePeak: [], nearestFinetuned: [], nearestBase: [], nearestAcross: [] },
+  })),
+});
+const PAGES = { page, empty, many, unequal, outdated, absent, bare };
 
 /** Faults are reported in a few words; a failing expectation must not print a page of a megabyte. */
 function has(markup: string, words: string): boolean {
@@ -171,7 +194,11 @@ test("every claim's numbers stand in its card, next to their names", () => {
       `<span class="rank">${claim.rank}</span>`,
     ).toBe(true);
     const examples = input.examples(claim.measure.latent).slice(0, CARD_LIMITS.examples);
-    expect([...card.matchAll(/<p class="text">/g)]).toHaveLength(examples.length);
+    const [strongest, sample] = card.split('<details class="sample">');
+    expect([...strongest.matchAll(/<p class="text">/g)]).toHaveLength(examples.length);
+    expect([...sample.matchAll(/<p class="text">/g)]).toHaveLength(
+      input.samples(claim.measure.latent).length,
+    );
   }
 });
 
@@ -295,9 +322,11 @@ test("without claims, truth, lens, log, commands and times the page says so and 
   expect(has(empty, "No latent passed as base-specific"), "No latent passed as base-specific").toBe(true);
   expect(has(empty, "No training log was found"), "No training log was found").toBe(true);
   expect(has(empty, 'id="truth"')).toBe(false);
-  for (const markup of [page, empty, many]) {
+  for (const markup of Object.values(PAGES)) {
     const words = markup.replace(/<script>[\s\S]*<\/script>/, "");
-    expect(firstMatch(words, /\bNaN\b|undefined|\bnull\b|\[object.{0,20}/)).toBeUndefined();
+    expect(
+      firstMatch(words, /\bNaN\b|undefined|Infinity|∞|\bnull\b(?! pair| STUDY|-\d)|\[object.{0,20}/),
+    ).toBeUndefined();
   }
 });
 

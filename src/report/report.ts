@@ -8,6 +8,7 @@ import { type Html, html, rawHtml } from "./html.ts";
 import { rankClaims } from "./rank-claims.ts";
 import type { ReportInput } from "./report-input.ts";
 import { SCRIPT } from "./script.ts";
+import { certaintySection } from "./sections/certainty.ts";
 import { claimsSection } from "./sections/claims.ts";
 import { differencesSection } from "./sections/differences.ts";
 import { fitSection } from "./sections/fit.ts";
@@ -33,9 +34,10 @@ export function renderReport(input: ReportInput): string {
 ${verdictSection(input, claims)}
 ${fitSection(input)}
 ${differencesSection(input)}
+${certaintySection(input, claims)}
 ${input.truth !== undefined && truthSection(input.truth, [...claims.finetuned, ...claims.base], input.examples)}
-${claimsSection(input, "finetuned", claims.finetuned)}
-${claimsSection(input, "base", claims.base)}
+${claimsSection(input, "finetuned", claims)}
+${claimsSection(input, "base", claims)}
 ${dataSection(input)}
 ${reproduceSection(input)}
 ${limitsSection(input)}
@@ -50,6 +52,7 @@ function navigation(input: ReportInput, claims: { finetuned: unknown[]; base: un
     ["verdict", "In short"],
     ["fit", "Fit"],
     ["differences", "Leaning"],
+    ["certainty", "How sure"],
     ...(input.truth === undefined ? [] : ([["truth", "Truth"]] as [string, string][])),
     ["finetuned-claims", "Finetuned-specific", claims.finetuned.length],
     ["base-claims", "Base-specific", claims.base.length],

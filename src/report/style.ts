@@ -34,7 +34,7 @@ h3{font-size:1.08rem;margin:1.9rem 0 .6rem}
 p{margin:0 0 .75rem}
 code{font-family:var(--mono);font-size:.92em;overflow-wrap:anywhere}
 section{margin-top:3.6rem}
-.prose{font-family:var(--serif);font-size:1.0625rem;line-height:1.55;max-width:40rem;hanging-punctuation:first}
+.prose{font-family:var(--serif);font-size:1.0625rem;line-height:1.55;max-width:40rem;hanging-punctuation:first;overflow-wrap:break-word}
 .prose.lead{font-size:1.2rem;line-height:1.5;max-width:44rem}
 .prose .term{font-style:italic;text-decoration-style:dotted}
 ul.prose{padding-left:1.1rem}ul.prose li{margin-bottom:.55rem}
@@ -87,7 +87,7 @@ th,td{padding:.3rem .7rem .3rem 0;text-align:right;vertical-align:baseline;borde
 th:last-child,td:last-child{padding-right:0}
 thead th{border-bottom:1px solid var(--ink);color:var(--muted);font-size:.75rem;vertical-align:bottom}
 th:first-child,tbody th{text-align:left}
-tbody th{white-space:nowrap}
+tbody th{white-space:nowrap}#certainty tbody th{white-space:normal}
 table.numbers{width:100%}
 td.words,th.words{text-align:left}
 tr.total>*{font-weight:600;border-bottom:1px solid var(--ink)}
@@ -138,8 +138,25 @@ th[aria-sort] .sort{color:var(--ink);font-weight:700}
 .examples .text .ct{color:inherit}
 .pk{font-weight:700;text-decoration:underline solid currentColor 2.5px;text-underline-offset:.2em;text-decoration-skip-ink:none}
 .examples .source{font-size:.72rem;line-height:1.3;color:var(--muted);overflow-wrap:anywhere}
-.examples+details{margin:.2rem 0 0 3.5rem}.examples+details .examples{margin-left:-3.5rem}
-.lens,.card-body>.note{grid-column:1/-1}
+.evidence>details{margin:.2rem 0 0 3.5rem}.evidence>details .examples{margin-left:-3.5rem}
+.sample h4{font:600 .75rem/1.4 var(--sans);color:var(--muted);margin:.7rem 0 .1rem}
+.judgement{margin:-.2rem 0 .9rem;max-width:50rem;line-height:1.5}
+.measures .limits{grid-column:1/-1;font-size:.75rem;color:var(--muted);line-height:1.2}
+.lens,.where,.card-body>.note{grid-column:1/-1}
+.where{display:grid;grid-template-columns:repeat(4,minmax(0,1fr));gap:1rem 1.8rem;border-top:1px solid var(--faint);padding-top:.8rem}
+.where h4,.facts-list dt{font:600 .75rem/1.4 var(--sans);margin:0 0 .25rem}
+.bars{width:100%;font-size:.75rem;line-height:1.3;table-layout:fixed}
+.bars th,.bars td{border:0;padding:.08rem .4rem .08rem 0;color:var(--ink)}
+.bars th{white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
+.bars td{width:3.7rem}.bars td:last-child{width:2.9rem;padding:0}
+.bar{display:block;width:2.9rem;height:.5rem}.bar path{stroke:var(--neutral);stroke-width:6}
+.finetuned .bar path{stroke:var(--finetuned)}.base .bar path{stroke:var(--base)}
+.where .note{font-size:.75rem;margin:.2rem 0 0}
+.tenths{display:block;width:100%;max-width:13rem;height:3.4rem}
+.facts-list{grid-column:1/-1;margin:0;font-size:.8125rem;display:grid;grid-template-columns:9.2rem minmax(0,1fr);gap:.28rem 1rem}
+.facts-list dt{color:var(--muted);font-weight:400;font-size:.8125rem;margin:0}.facts-list dd{margin:0;line-height:1.6;overflow-wrap:anywhere}
+.facts-list .n{color:var(--muted);font-size:.75rem;margin-right:.5em}
+.missing{border-left:3px solid var(--neutral);padding:.1rem 0 .1rem .9rem;color:var(--muted);max-width:46rem}
 .lens{width:100%;table-layout:fixed}
 .lens th,.lens td{text-align:left;line-height:1.75;vertical-align:top}
 .lens thead th{line-height:1.3;color:var(--ink);font-size:.8125rem}
@@ -178,7 +195,9 @@ section{margin-top:2.6rem}
 .evidence{grid-row:1}
 .measures{columns:2;column-gap:1.2rem}.measures div{grid-template-columns:1fr auto;break-inside:avoid}.measures .glyph{display:none}.measures div:not(:has(.glyph)) dd{grid-column:2}
 .examples li{grid-template-columns:2.2rem minmax(0,1fr);column-gap:.55rem}.examples .source{grid-column:2}
-.examples+details{margin-left:0}.examples+details .examples{margin-left:0}
+.evidence>details{margin-left:0}.evidence>details .examples{margin-left:0}
+.where{grid-template-columns:1fr 1fr;gap:1rem 1.2rem}
+.facts-list{grid-template-columns:minmax(0,1fr);gap:0}.facts-list dd{margin-bottom:.35rem}
 .lens thead th:first-child{width:4.6rem}
 .lens th,.lens td{padding-right:.4rem}
 th,td{padding-right:.55rem}
@@ -189,7 +208,7 @@ th,td{padding-right:.55rem}
 @page{margin:16mm 14mm}
 html{font-size:12px}
 body{display:block;max-width:none;padding:0}
-nav,.skip,.permalink,.filter,.sort,.twin,.examples+details:not([open]){display:none!important}
+nav,.skip,.permalink,.filter,.sort,.twin,.evidence>details:not([open]){display:none!important}
 h1{font-size:22pt}h2{break-after:avoid}h3,caption{break-after:avoid}
 section{margin-top:9mm}
 .card-body{grid-template-columns:15.4rem minmax(0,1fr);gap:1rem 1.6rem}

@@ -89,6 +89,61 @@ export const TERMS = {
       "A latent judged specific to one model: it leans there by norm and both nu are below their thresholds.",
     more: "finetuned-specific: the fine-tune has it and the base lacks it. base-specific: the mirror, what was lost.",
   },
+  interval: {
+    name: "95 % limits",
+    short: "Where a nu would lie, 95 times in 100, had other documents of the same kind been read.",
+    more: "Held-out documents are dealt into 64 groups; the groups are drawn anew many times and the nu computed each time. An end is without limit where a beta it divides by may be 0.",
+  },
+  verdict: {
+    name: "verdict",
+    short: "What the 95 % limits of both nu say of a latent that leans to one model.",
+    more: "genuine: both lie below their thresholds. complete shrinkage: nuError lies above. latent decoupling: nuReconstruction lies above. uncertain: a limit is on the other side. too rare: too few documents. A claim needs only the nu themselves, so a claim may be uncertain.",
+  },
+  qValue: {
+    name: "q-value",
+    short: "Share of false claims to expect among this claim and all that are as specific or more.",
+    more: "Estimated from null pairs: the base model against itself with noise on its weights, changed as much as by the fine-tune, sent through the same pipeline. Nothing that is claimed there was learned. Made by `tunediff null STUDY`.",
+  },
+  foundAgain: {
+    name: "found again",
+    short: "Another dictionary has this latent: mutually nearest decoder rows, firing on the same tokens.",
+    more: "Compared with dictionaries trained from other seeds or of other sizes. Claimed there too: its match is specific to the same model there. Made by `tunediff stability STUDY`.",
+  },
+  spread: {
+    name: "as if spread evenly over N documents",
+    short: "Number of documents that would give the same entropy, had each an equal share of the activation.",
+    more: "exp of the entropy over documents. Far below the number of documents it fires in: few documents carry it.",
+  },
+  quantiles: {
+    name: "activation quantiles",
+    short: "Levels that a stated share of its firings stays below.",
+    more: "Over held-out rows on which it fires.",
+  },
+  peakTokens: {
+    name: "tokens at the peak",
+    short: "The token of each document on which the latent is strongest, and the token before it.",
+    more: "Counted once a document. For latents with very many tokens the counts are lower bounds.",
+  },
+  nearest: {
+    name: "nearest latents",
+    short: "Other latents whose decoder rows point the most nearly the same way (cosine).",
+    more: "Given for the finetuned rows, for the base rows, and for this latent's finetuned row against the other latents' base rows.",
+  },
+  twin: {
+    name: "twin",
+    short: "A latent of the other side with nearly the same direction: cosine above 0.9.",
+    more: "Then one concept may have been written down twice, once a model.",
+  },
+  divergence: {
+    name: "activation divergence",
+    short: "How seldom two twins are strong on the same tokens: 0 always together, 1 never.",
+    more: "Given with two sets of thresholds: those of the paper's text and those of its code.",
+  },
+  flagged: {
+    name: "flagged",
+    short: "Finetuned-only by norm and judged, but no claim: a nu is at or above its threshold.",
+    more: "Flagged surely: a lower 95 % limit of a nu lies above its threshold.",
+  },
   exclusion: {
     name: "exclusion",
     short: "Why a latent could not be judged for a side.",

@@ -1,8 +1,13 @@
 // What a finished comparison prints with --json: one object, the same for demo, compare and run.
 
 import { join } from "node:path";
-import { readSummary } from "../measure/measure.ts";
+import { readMeasure } from "../measure/measure.ts";
 import type { MeasureSummary } from "../measure/measure-contract.ts";
+import { dictionarySha256 } from "../measure/measure-files.ts";
+import type { NullRecord } from "../measure/null-file.ts";
+import type { StabilityRecord } from "../measure/stability-file.ts";
+import { type LateTables, readLateTables } from "../report/late-tables.ts";
+import type { SparsityFigures } from "../report/sparsity-comparison.ts";
 import { readTruth } from "../truth/truth.ts";
 import type { TruthScore } from "../truth/truth-contract.ts";
 import type { StudyConfig } from "./config.ts";
@@ -10,11 +15,19 @@ import { type StudyRun, studyPaths } from "./run-study.ts";
 
 /** fve: pooled over held-out rows without BOS and norm outliers; the measured figures are those of tables/measure.json. */
 export interface ComparisonResult
-  extends Pick<MeasureSummary, "fve" | "l0" | "deadFraction" | "nLatents" | "counts"> {
+  extends Pick<MeasureSummary, "fve" | "l0" | "deadFraction" | "nLatents" | "counts" | "verdicts"> {
   schemaVersion: 1;
   seed: number;
   /** Null when the data carries no planted truth. */
   truth: TruthScore | null;
+  /** Pairs of latents; their numbers are in tables/measure.json. */
+  twins: number;
+  /** Of tables/null.json; null: not made, or of an older dictionary. */
+  nullPairs: (Pick<NullRecord, "counts" | "expectedFalseClaims" | "claimsUpTo"> & { draws: number }) | null;
+  /** Of tables/stability.json; null as above. */
+  stability: (Pick<StabilityRecord, "counts"> & { others: number }) | null;
+  /** Of tables/sparsity.json, the study's own dictionary first; null as above. */
+  sparsities: SparsityFigures[] | null;
   /** Summed over all runs that worked on this study. */
   seconds: { harvest: number; train: number; measure: number; report: number; total: number };
   peakRssBytes: number;
@@ -30,7 +43,12 @@ export async function collectResult(
   run: StudyRun,
 ): Promise<ComparisonResult> {
   const dictionaryFolder = join(folder, studyPaths(config).dictionary);
-  const summary = await readSummary(dictionaryFolder);
+  const { latents, summary } = await readMeasure(dictionaryFolder);
+  const late = await readLateTables({
+    folder: dictionaryFolder,
+    dictionarySha256: await dictionarySha256(dictionaryFolder),
+    latents,
+  });
   const { seconds } = run;
   const measureSeconds = seconds.measure + seconds.lens + seconds.truth;
   return {
@@ -41,7 +59,10 @@ export async function collectResult(
     deadFraction: summary.deadFraction,
     nLatents: summary.nLatents,
     counts: summary.counts,
+    verdicts: summary.verdicts,
     truth: (await readTruth(dictionaryFolder)) ?? null,
+    twins: summary.twins.length,
+    ...lateResults(late),
     seconds: {
       harvest: seconds.harvest,
       train: seconds.train,
@@ -52,5 +73,26 @@ export async function collectResult(
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
     report: join(folder, studyPaths(config).report),
     warnings: run.warnings,
+  };
+}
+
+function lateResults({
+  nulls,
+  stability,
+  sparsity,
+}: LateTables): Pick<ComparisonResult, "nullPairs" | "stability" | "sparsities"> {
+  const record = nulls.state === "made" ? nulls.value.record : undefined;
+  const others = stability.state === "made" ? stability.value.record : undefined;
+  return {
+    nullPairs: record
+      ? {
+          draws: record.draws.length + (record.control?.included ? 1 : 0),
+          counts: record.counts,
+          expectedFalseClaims: record.expectedFalseClaims,
+          claimsUpTo: record.claimsUpTo,
+        }
+      : null,
+    stability: others ? { others: others.others.length, counts: others.counts } : null,
+    sparsities: sparsity.state === "made" ? sparsity.value.dictionaries : null,
   };
 }

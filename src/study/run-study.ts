@@ -15,6 +15,7 @@ import { loadUnembedding } from "../lm/runner.ts";
 import { measure, readMeasure } from "../measure/measure.ts";
 import type { ReportProgress } from "../progress.ts";
 import { collectReportInput } from "../report/collect.ts";
+import { lateTablesKey } from "../report/late-tables.ts";
 import { renderReport } from "../report/report.ts";
 import { openRowSource } from "../store/row-source.ts";
 import { openStore } from "../store/store.ts";
@@ -62,6 +63,9 @@ export interface StudyOptions {
   signal?: AbortSignal;
 }
 
+/** Raised when the same tables would give another page. */
+const REPORT_FORMAT = 2;
+
 const STAGES: readonly StageName[] = ["harvest", "train", "measure", "lens", "truth", "report"];
 
 /**
@@ -82,7 +86,8 @@ export async function runStudy(options: StudyOptions): Promise<StudyRun> {
     if (!existsSync(join(folder, "study.yaml"))) await record();
     const journal = await openJournal(folder);
     const run: StudyRun = { lock, warnings, skipped: [], seconds: noSeconds() };
-    const steps = stageSteps({ ...options, lock, warnings });
+    const lateTables = await lateTablesKey(join(folder, studyPaths(config).dictionary));
+    const steps = stageSteps({ ...options, lock, warnings, lateTables });
     for (const stage of STAGES) {
       throwIfInterrupted(options.signal);
       const { key, outputs, work } = steps[stage];
@@ -121,7 +126,7 @@ async function runStage(step: StageStep & { journal: Journal; stage: StageName }
 }
 
 function stageSteps(
-  options: StudyOptions & { lock: StudyLock; warnings: string[] },
+  options: StudyOptions & { lock: StudyLock; warnings: string[]; lateTables: Record<string, string> },
 ): Record<StageName, StageStep> {
   const { folder, config, lock, warnings, reportProgress, signal } = options;
   const paths = studyPaths(config);
@@ -145,7 +150,12 @@ function stageSteps(
   const measureKey = stageKey("measure", trainKey, config.report);
   const lensKey = stageKey("lens", trainKey);
   const truthKey = stageKey("truth", measureKey);
-  const reportKey = stageKey("report", measureKey, lensKey, truthKey, lock.tunediff, options.commands);
+  const reportKey = stageKey(
+    "report",
+    REPORT_FORMAT,
+    ...[measureKey, lensKey, truthKey, lock.tunediff, options.commands],
+    options.lateTables, // null pairs, other seeds: made after a report, they make it again
+  );
 
   const withStore = async <T>(
     use: (store: Awaited<ReturnType<typeof openStore>>) => Promise<T>,
@@ -201,7 +211,8 @@ function stageSteps(
         }),
     },
     measure: {
-      key: measureKey,
+      // Outputs that came later are joined to the examples; nothing is measured again.
+      key: outputs ? stageKey("outputs", measureKey) : measureKey,
       outputs: [tables("measure.parquet"), tables("measure.json"), join(paths.dictionary, "examples.sqlite")],
       work: async () => {
         const tokenizer = await loadTokenizer(lock.tokenizer.path);
@@ -280,7 +291,8 @@ function stageSteps(
   };
 }
 
-async function unembeddingOf(
+/** What the lens reads a side's directions through. */
+export async function unembeddingOf(
   folder: string,
   { base }: StudyConfig,
 ): Promise<Awaited<ReturnType<typeof loadUnembedding>>> {

@@ -15,6 +15,8 @@ export interface MeterOptions {
   /** The stretch of the line that counts as passed. */
   pass?: "below" | "above";
   side?: "base" | "finetuned";
+  /** A band around the dot; an end without limit, or beyond the line, ends with the line. Not drawn when NaN. */
+  interval?: { low: number; high: number };
 }
 
 const WIDTH = 72;
@@ -22,9 +24,11 @@ const HEIGHT = 12;
 const MIDDLE = HEIGHT / 2;
 
 /** A dot on a line from `from` to `to`; a value beyond an end is drawn as an arrow head at that end. */
-export function meter({ value, from = 0, to = 1, threshold, pass, side }: MeterOptions): Html {
+export function meter({ value, from = 0, to = 1, threshold, pass, side, interval }: MeterOptions): Html {
   const x = linearScale([from, to], [5, WIDTH - 5]);
   const fill = colour(side ?? "ink");
+  const clip = (end: number): number => Math.min(to, Math.max(from, end));
+  const hasBand = interval !== undefined && interval.low <= interval.high;
   const passed =
     threshold !== undefined && pass !== undefined && (pass === "below" ? [from, threshold] : [threshold, to]);
   const mark = !Number.isFinite(value)
@@ -43,5 +47,8 @@ export function meter({ value, from = 0, to = 1, threshold, pass, side }: MeterO
   )}${passed && line(x(passed[0]), MIDDLE, x(passed[1]), MIDDLE, html`stroke="${colour("neutral")}" stroke-width="2"`)}${
     threshold !== undefined &&
     line(x(threshold), 1, x(threshold), HEIGHT - 1, html`stroke="${colour("muted")}"`)
+  }${
+    hasBand &&
+    html`<path d="M${round(x(clip(interval.low)))} ${MIDDLE}H${round(x(clip(interval.high)))}" stroke="${fill}" stroke-width="5" opacity=".45"/>`
   }${mark}</svg>`;
 }

@@ -1,39 +1,54 @@
 // One claim as a card: its numbers, what its directions say in either model, and the texts it fires on.
 
 import type { LatentLens, TokenScore } from "../../lens/lens-contract.ts";
-import type { ClaimThresholds, LatentExample, MeasureSummary } from "../../measure/measure-contract.ts";
+import { SAMPLE_BINS } from "../../measure/example-sample.ts";
+import type { Interval, LatentExample, MeasureSummary } from "../../measure/measure-contract.ts";
 import type { ClaimScore } from "../../truth/truth-contract.ts";
 import { meter } from "../charts/meters.ts";
 import { shadeLevel } from "../charts/palette.ts";
-import { formatCount, formatFixed, formatPercent, formatShare, formatSignificant } from "../format.ts";
+import {
+  formatCount,
+  formatFixed,
+  formatLimits,
+  formatPercent,
+  formatShare,
+  formatSignificant,
+} from "../format.ts";
 import { type Html, html, joinHtml, showToken } from "../html.ts";
+import type { LateTables } from "../late-tables.ts";
 import { cardId, type RankedClaim, type Side } from "../rank-claims.ts";
 import { type TermName, term } from "../terms.ts";
+import { foundAgainWords, qValueWords, verdictLine } from "./card-standing.ts";
+import { whereBlock } from "./card-where.ts";
 import { sideMark } from "./side-mark.ts";
 
 export interface CardOptions {
   claim: RankedClaim;
-  thresholds: ClaimThresholds;
+  summary: MeasureSummary;
+  /** q-values and other seeds, where they were made. */
+  late: Pick<LateTables, "nulls" | "stability">;
   lens: LatentLens | undefined;
   examples: LatentExample[];
   /** Undefined when there is no planted truth. */
   truth: ClaimScore | undefined;
-  /** Of the summary. "own": the models differ in width, and no cosine between them exists. */
-  scalingDirections: MeasureSummary["scalingDirections"];
+  /** Over all strengths, weakest bin first; folded away. Empty: none is shown. */
+  sample: LatentExample[];
+  /** A latent's number, linked where it has a card. */
+  link: (latent: number) => Html;
   /** Examples in the open; the rest are folded away. */
   nOpen: number;
   nExamples: number;
 }
 
 export function claimCard(options: CardOptions): Html {
-  const { claim, lens, truth } = options;
+  const { claim, summary, lens, truth, link } = options;
   const { measure, side, rank } = claim;
   const id = cardId(claim);
   return html`<article class="card ${side}" id="${id}" aria-labelledby="${id}-h"><header><span class="rank">${rank}</span><h3 id="${id}-h">${sideMark(
     side,
   )} latent ${measure.latent}</h3>${truth !== undefined && truthLabel(truth)}<a class="permalink" href="#${id}" aria-label="link to latent ${
     measure.latent
-  }">#</a></header><div class="card-body">${numbers(options)}<div class="evidence">${examplesBlock(options)}</div>${lens === undefined ? html`<p class="note">No promoted tokens were computed for this latent.</p>` : lensTable(lens, claim)}</div></article>`;
+  }">#</a></header>${verdictLine(measure, summary.thresholds)}<div class="card-body">${numbers(options)}<div class="evidence">${examplesBlock(options)}${sampleBlock(options)}</div>${whereBlock({ measure, side, summary, link })}${lens === undefined ? html`<p class="note">No promoted tokens were computed for this latent.</p>` : lensTable(lens, claim)}</div></article>`;
 }
 
 /** What planted truth a claim answers to, in words. */
@@ -47,47 +62,52 @@ export function truthLabel(truth: ClaimScore): Html {
   return html`<span class="badge no">answers to no planted concept${nearest}</span>`;
 }
 
-function numbers({ claim, thresholds: t, scalingDirections }: CardOptions): Html {
+interface Row {
+  name: TermName;
+  label: string;
+  value: string;
+  glyph?: Html;
+  limits?: Interval;
+}
+
+function numbers({ claim, summary, late }: CardOptions): Html {
   const { measure, scaling, side } = claim;
-  const rows: [TermName, string, string, Html | false][] = [
-    [
-      "deltaNorm",
-      "deltaNorm",
-      formatFixed(measure.deltaNorm, 3),
-      meter({ value: measure.deltaNorm, threshold: 0.5, side }),
-    ],
-    [
-      "nuReconstruction",
-      "nuReconstruction",
-      formatFixed(scaling.nuReconstruction, 3),
-      meter({ value: scaling.nuReconstruction, threshold: t.nuReconstructionBelow, pass: "below", side }),
-    ],
-    [
-      "nuError",
-      "nuError",
-      formatFixed(scaling.nuError, 3),
-      meter({ value: scaling.nuError, threshold: t.nuErrorBelow, pass: "below", side }),
-    ],
-    [
-      "nuActivation",
-      "nuActivation",
-      formatFixed(scaling.nuActivation, 3),
-      meter({ value: scaling.nuActivation, side }),
-    ],
-    [
-      "decoderCosine",
-      "decoder cosine",
-      scalingDirections === "own" ? "none: widths differ" : formatFixed(measure.decoderCosine, 3),
-      scalingDirections === "shared" && meter({ value: measure.decoderCosine, from: -1, threshold: 0, side }),
-    ],
-    ["frequency", "frequency", formatShare(measure.frequency), false],
-    ["documents", "documents", formatCount(measure.documents), false],
-    ["maxActivation", "max activation", formatSignificant(measure.maxActivation), false],
-    ["templateShare", "template share", formatPercent(measure.templateShare, 0), false],
+  const { thresholds: t, scalingDirections } = summary;
+  const nu = (name: "nuReconstruction" | "nuError" | "nuActivation", threshold?: number): Row => {
+    const value = scaling[name];
+    const interval = measure.intervals[side][name];
+    const judged = threshold === undefined ? {} : { threshold, pass: "below" as const };
+    return {
+      ...{ name, label: name, value: formatFixed(value, 3), limits: interval },
+      glyph: meter({ value, from: t.nuMinimum, side, interval, ...judged }),
+    };
+  };
+  const isOwn = scalingDirections === "own";
+  const rows: Row[] = [
+    {
+      ...{ name: "deltaNorm", label: "deltaNorm", value: formatFixed(measure.deltaNorm, 3) },
+      glyph: meter({ value: measure.deltaNorm, threshold: 0.5, side }),
+    },
+    nu("nuReconstruction", t.nuReconstructionBelow),
+    nu("nuError", t.nuErrorBelow),
+    nu("nuActivation"),
+    {
+      ...{ name: "decoderCosine", label: "decoder cosine" },
+      value: isOwn ? "none: widths differ" : formatFixed(measure.decoderCosine, 3),
+      ...(!isOwn && { glyph: meter({ value: measure.decoderCosine, from: -1, threshold: 0, side }) }),
+    },
+    { name: "qValue", label: "q-value", value: qValueWords(late.nulls, measure.latent) },
+    { name: "foundAgain", label: "found again", value: foundAgainWords(late.stability, measure.latent) },
+    { name: "frequency", label: "frequency", value: formatShare(measure.frequency) },
+    { name: "documents", label: "documents", value: formatCount(measure.documents) },
+    { name: "maxActivation", label: "max activation", value: formatSignificant(measure.maxActivation) },
+    { name: "templateShare", label: "template share", value: formatPercent(measure.templateShare, 0) },
   ];
   return html`<dl class="measures">${rows.map(
-    ([name, label, value, glyph]) =>
-      html`<div><dt>${term(name, label)}</dt><dd>${value}</dd>${glyph && html`<dd class="glyph">${glyph}</dd>`}</div>`,
+    ({ name, label, value, glyph, limits }) =>
+      html`<div><dt>${term(name, label)}</dt><dd>${value}</dd>${glyph !== undefined && html`<dd class="glyph">${glyph}</dd>`}${
+        limits !== undefined && html`<dd class="limits">95 %: ${formatLimits(limits)}</dd>`
+      }</div>`,
   )}</dl>`;
 }
 
@@ -101,6 +121,27 @@ function examplesBlock({ claim, examples, nOpen, nExamples }: CardOptions): Html
     folded.length > 0 &&
     html`<details><summary>${folded.length} more ${folded.length === 1 ? "example" : "examples"}</summary><ol class="examples">${folded}</ol></details>`
   }`;
+}
+
+/** The sample over the paper's bins, behind a disclosure: what the latent does when it is not at its strongest. */
+function sampleBlock({ claim, sample }: CardOptions): Html | false {
+  if (sample.length === 0) return false;
+  const { edges } = SAMPLE_BINS;
+  const bins = edges.slice(1).map((to, bin) => ({
+    words:
+      bin === 0
+        ? `below ${formatPercent(to, 0)}`
+        : `${formatPercent(edges[bin], 0)} to ${formatPercent(to, 0)}`,
+    examples: sample.filter((example) => example.bin === bin),
+  }));
+  return html`<details class="sample"><summary>${sample.length} ${sample.length === 1 ? "example" : "examples"} over all strengths</summary>${bins
+    .filter(({ examples }) => examples.length > 0)
+    .map(
+      ({ words, examples }) =>
+        html`<h4>${words} of its maximum</h4><ol class="examples">${examples.map((example) =>
+          exampleItem(example, claim.measure.maxActivation),
+        )}</ol>`,
+    )}</details>`;
 }
 
 function exampleItem(example: LatentExample, maxActivation: number): Html {

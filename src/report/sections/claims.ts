@@ -7,10 +7,18 @@ import { type Html, html, joinHtml, showToken } from "../html.ts";
 import { cardId, type RankedClaim, type Side } from "../rank-claims.ts";
 import type { ReportInput } from "../report-input.ts";
 import { termLink } from "../terms.ts";
+import { foundAgainShort, qValueWords } from "./card-standing.ts";
 import { claimCard } from "./claim-card.ts";
 
 /** Claims shown with a full card; the next ones are folded away with fewer examples, the rest are in the table only. */
-export const CARD_LIMITS = { full: 60, folded: 180, examples: 5, open: 3, foldedExamples: 2 } as const;
+export const CARD_LIMITS = {
+  full: 60,
+  folded: 180,
+  examples: 5,
+  open: 3,
+  foldedExamples: 2,
+  samplePerBin: 2,
+} as const;
 
 const WORDS = {
   finetuned: {
@@ -30,20 +38,34 @@ export function hasCard(claim: RankedClaim): boolean {
   return claim.rank <= CARD_LIMITS.folded;
 }
 
-export function claimsSection(input: ReportInput, side: Side, claims: RankedClaim[]): Html {
+/** A latent's number, linked to its card when it has one. */
+export function linkToCards(claims: readonly RankedClaim[]): (latent: number) => Html {
+  const cards = new Map(claims.filter(hasCard).map((claim) => [claim.measure.latent, cardId(claim)]));
+  return (latent) => {
+    const id = cards.get(latent);
+    return id === undefined ? html`${latent}` : html`<a href="#${id}">${latent}</a>`;
+  };
+}
+
+/** all: the claims of both sides, which cards may link to. */
+export function claimsSection(input: ReportInput, side: Side, all: Record<Side, RankedClaim[]>): Html {
+  const claims = all[side];
   const { heading, nothing } = WORDS[side];
   const id = `${side}-claims`;
   if (claims.length === 0)
     return html`<section id="${id}"><h2>${heading}</h2><p class="prose">${nothing}</p></section>`;
+  const link = linkToCards([...all.finetuned, ...all.base]);
   const truths = new Map(input.truth?.claims.map((claim) => [claim.latent, claim]));
   const card = (claim: RankedClaim): Html => {
     const isFull = claim.rank <= CARD_LIMITS.full;
     return claimCard({
       claim,
-      thresholds: input.summary.thresholds,
-      scalingDirections: input.summary.scalingDirections,
+      summary: input.summary,
+      late: input,
+      link,
       lens: input.lens.get(claim.measure.latent),
       examples: input.examples(claim.measure.latent),
+      sample: isFull ? input.samples(claim.measure.latent) : [],
       truth: truths.get(claim.measure.latent),
       nOpen: isFull ? CARD_LIMITS.open : CARD_LIMITS.foldedExamples,
       nExamples: isFull ? CARD_LIMITS.examples : CARD_LIMITS.foldedExamples,
@@ -68,12 +90,16 @@ function claimTable(
   truths: Map<number, ClaimScore>,
 ): Html {
   const hasTruth = truths.size > 0;
+  const hasQ = input.nulls.state === "made";
+  const hasSeeds = input.stability.state === "made";
   const label = `All ${side}-specific claims`;
   return html`<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table class="numbers claims" data-enhance><caption>${label}</caption><thead><tr><th scope="col">${termLink(
     "rank",
   )}</th><th scope="col">${termLink("latent")}</th><th scope="col" class="words">${termLink("lens", "promotes")}</th><th scope="col">${termLink(
     "deltaNorm",
-  )}</th><th scope="col">${termLink("nuReconstruction", "nu recon.")}</th><th scope="col">${termLink("nuError", "nu error")}</th><th scope="col">${termLink(
+  )}</th><th scope="col">${termLink("nuReconstruction", "nu recon.")}</th><th scope="col">${termLink("nuError", "nu error")}</th><th scope="col" class="words">${termLink("verdict")}</th>${
+    hasQ && html`<th scope="col">${termLink("qValue", "q")}</th>`
+  }${hasSeeds && html`<th scope="col">${termLink("foundAgain", "again")}</th>`}<th scope="col">${termLink(
     "documents",
     "docs",
   )}</th><th scope="col">${termLink("frequency", "freq.")}</th><th scope="col">${termLink("maxActivation", "max")}</th><th scope="col">${termLink(
@@ -94,7 +120,9 @@ function claimTable(
       )}</td><td>${formatFixed(measure.deltaNorm, 3)}</td><td>${formatFixed(scaling.nuReconstruction, 3)}</td><td>${formatFixed(
         scaling.nuError,
         3,
-      )}</td><td>${formatCount(measure.documents)}</td><td>${formatShare(measure.frequency)}</td><td>${formatSignificant(
+      )}</td><td class="words">${measure.verdict}</td>${hasQ && html`<td>${qValueWords(input.nulls, measure.latent)}</td>`}${
+        hasSeeds && html`<td>${foundAgainShort(input, measure.latent)}</td>`
+      }<td>${formatCount(measure.documents)}</td><td>${formatShare(measure.frequency)}</td><td>${formatSignificant(
         measure.maxActivation,
       )}</td><td>${formatPercent(measure.templateShare, 0)}</td>${
         hasTruth && html`<td class="words">${truth === undefined ? "" : answerWords(truth)}</td>`

@@ -128,7 +128,7 @@ function exclusionTable({
     "too-rare": `fewer than ${t.minimumDocuments}`,
     "nu-out-of-range": `${t.nuMinimum} to ${t.nuMaximum}`.replace("-", "−"),
   };
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="What became of every latent"><table class="numbers"><caption>What became of every latent</caption><thead><tr><th scope="col">${termLink(
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="What became of every latent"><table class="numbers" id="standing"><caption>What became of every latent</caption><thead><tr><th scope="col">${termLink(
     "exclusion",
     "standing",
   )}</th><th scope="col" class="words">meaning</th><th scope="col">for the fine-tune</th><th scope="col">for the base</th></tr></thead><tbody>${EXCLUSIONS.map(

@@ -17,7 +17,7 @@ export function fitSection({ summary, training }: ReportInput): Html {
     summary.nBosRows,
   )} BOS tokens and ${outliers} of outlying norm, the second has them too. Trained for ${formatCount(training.steps)} steps of ${formatCount(
     training.batchRows,
-  )} rows in ${formatSeconds(training.seconds)}; k ${formatCount(training.k)}, learning rate ${String(training.learningRate)}, seed ${String(training.seed)}. Latents fire above ${formatSignificant(summary.inferenceThreshold)} activation units.</p></div>
+  )} rows in ${formatSeconds(training.seconds)}; ${training.sparsity}, learning rate ${String(training.learningRate)}, seed ${String(training.seed)}. Latents fire above ${formatSignificant(summary.inferenceThreshold)} activation units.</p></div>
 <table class="numbers"><caption>Fraction of variance explained, held-out</caption><thead><tr><th scope="col">model</th><th scope="col">without BOS and outliers</th><th scope="col">all rows</th></tr></thead><tbody>
 <tr><th scope="row">${sideMark("base")} base</th><td>${formatFixed(fve.base, 4)}</td><td>${formatFixed(fveAllRows.base, 4)}</td></tr>
 <tr><th scope="row">${sideMark("finetuned")} finetuned</th><td>${formatFixed(fve.finetuned, 4)}</td><td>${formatFixed(fveAllRows.finetuned, 4)}</td></tr>

@@ -15,10 +15,14 @@ export function glossarySection(): Html {
   )}</dl></section>`;
 }
 
-export function limitsSection({ training, summary, truth }: ReportInput): Html {
+export function limitsSection({ training, summary, truth, stability }: ReportInput): Html {
   return html`<section id="limits"><h2>What this cannot tell</h2><ul class="prose">
-<li><strong>One dictionary, one seed (${training.seed}).</strong> Another seed finds partly other latents. Which claims would come back is not measured here.</li>
-<li><strong>No intervals yet.</strong> Every nu is a point estimate on ${formatCount(summary.nDocuments)} documents; a claim just below a threshold may fall on the other side with more text.</li>
+<li><strong>One dictionary, one seed (${training.seed}).</strong> Another seed finds partly other latents. ${
+    stability.state === "made"
+      ? html`Which come back is <a href="#certainty">counted</a>; it is no proof of the others’ absence.`
+      : "Which claims would come back is not measured here."
+  }</li>
+<li><strong>The 95 % limits know one kind of chance.</strong> They say what other documents of this kind would do to a nu, from ${formatCount(summary.nDocuments)} documents. They hold the dictionary fixed, and each stands for one latent: of many claims that are just genuine, some are not.</li>
 <li><strong>Specific to this text.</strong> “The base model lacks it” means: on these rows, after this layer. Other data can show the concept in the base model too.</li>
 <li><strong>What the dictionary does not explain is not seen.</strong> A change that lies in the unexplained part of the variance, or in another layer, makes no claim.</li>
 <li><strong>Correlation only.</strong> Promoted tokens and examples suggest what a latent means. Nothing here was added to or removed from a running model.</li>

@@ -7,6 +7,9 @@ import type { PerModel, ReportInput } from "../report-input.ts";
 import { type TermName, term } from "../terms.ts";
 import { sideMark } from "./side-mark.ts";
 
+/** The rate that the first sentences speak of; the table has others, too. */
+const SHOWN_Q = 0.05;
+
 export function headerSection({ title, generatedAt, toolVersion, pair }: ReportInput): Html {
   return html`<header class="masthead"><p class="kicker">What fine-tuning changed</p><h1>${title}</h1><p class="pair">${sideMark("base")} <span class="model">${pair.base}</span> <span class="against">against</span> ${sideMark(
     "finetuned",
@@ -30,7 +33,7 @@ export function verdictSection(
   )} in the fine-tune, with ${formatFixed(summary.l0, 1)} latents on an average token. ${deadWords(summary.deadFraction)}</p><p>${claimWords(
     counts.finetunedSpecific,
     "finetuned",
-  )} ${claimWords(counts.baseSpecific, "base")}</p>${truth !== undefined && html`<p>${truthWords(truth)}</p>`}</div>
+  )} ${claimWords(counts.baseSpecific, "base")}</p>${claims.finetuned.length + claims.base.length > 0 && html`<p>${certaintyWords(input, claims)}</p>`}${truth !== undefined && html`<p>${truthWords(truth)}</p>`}</div>
 ${figures(input)}
 ${warnings.length > 0 && html`<div class="warnings" role="note"><h3>Warnings</h3><ul>${warnings.map((warning) => html`<li>${warning}</li>`)}</ul></div>`}
 ${shortlist(input, claims.finetuned)}</section>`;
@@ -50,6 +53,33 @@ function claimWords(count: number, side: "finetuned" | "base"): Html {
   if (count === 0) return html`No latent qualifies as something ${owner} and ${other}.`;
   const subject = count === 1 ? "latent qualifies" : "latents qualify";
   return html`<strong>${formatCount(count)} ${subject}</strong> as something ${owner} and ${other} (${html`<a href="#${side}-claims">${side}-specific</a>`}).`;
+}
+
+/** What is left of the claims when chance is asked, in one or two sentences. */
+function certaintyWords(
+  { nulls, stability }: ReportInput,
+  claims: { finetuned: RankedClaim[]; base: RankedClaim[] },
+): Html {
+  const all = [...claims.finetuned, ...claims.base];
+  const genuine = all.filter(({ measure }) => measure.verdict === "genuine").length;
+  const nullRecord = nulls.state === "made" ? nulls.value.record : undefined;
+  const q = nullRecord?.claimsUpTo.find((row) => row.q === SHOWN_Q);
+  const expected = nullRecord?.expectedFalseClaims;
+  const seeds = stability.state === "made" ? stability.value.record.counts : undefined;
+  return html`<a href="#certainty">How sure</a>: by the ${term("interval")} ${formatCount(genuine)} of ${formatNumber(all.length, "claim")} ${
+    genuine === 1 ? "is" : "are"
+  } genuine.${
+    expected !== undefined &&
+    html` Where nothing was learned, the same pipeline makes ${formatFixed(expected.finetuned + expected.base, 1)} claims on average.`
+  }${
+    q !== undefined &&
+    html` ${formatCount(q.finetuned + q.base)} of ours ${q.finetuned + q.base === 1 ? "has" : "have"} a ${term("qValue")} of at most ${SHOWN_Q}.`
+  }${
+    seeds !== undefined &&
+    html` ${formatCount(
+      seeds.finetunedSpecific.directionFoundInAll + seeds.baseSpecific.directionFoundInAll,
+    )} are found again in every other dictionary.`
+  }`;
 }
 
 function truthWords(truth: NonNullable<ReportInput["truth"]>): Html {

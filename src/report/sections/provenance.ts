@@ -37,7 +37,7 @@ export function reproduceSection(input: ReportInput): Html {
     ["tokenizer", html`<code>${pair.tokenizerHash}</code>`],
     ["layer", perModel(pair.layer)],
     ["dModel", perModel(pair.dModel)],
-    ["dictionary", `${formatCount(training.nLatents)} latents, k ${training.k}, BatchTopK`],
+    ["dictionary", `${formatCount(training.nLatents)} latents, ${training.sparsity}`],
     [
       "training",
       `${formatCount(training.steps)} steps of ${formatCount(training.batchRows)} rows, learning rate ${training.learningRate}`,

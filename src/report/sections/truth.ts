@@ -4,18 +4,18 @@ import type { ConceptScore, TruthScore } from "../../truth/truth-contract.ts";
 import { meter } from "../charts/meters.ts";
 import { formatCount, formatFixed, formatPercent } from "../format.ts";
 import { type Html, html, joinHtml } from "../html.ts";
-import { cardId, type RankedClaim } from "../rank-claims.ts";
+import type { RankedClaim } from "../rank-claims.ts";
 import type { ReportInput } from "../report-input.ts";
 import { type TermName, termLink } from "../terms.ts";
 import { exampleText } from "./claim-card.ts";
-import { hasCard } from "./claims.ts";
+import { linkToCards } from "./claims.ts";
 
 export function truthSection(
   truth: TruthScore,
   claims: RankedClaim[],
   examples: ReportInput["examples"],
 ): Html {
-  const link = linker(claims);
+  const link = linkToCards(claims);
   return html`<section id="truth"><h2>Score against the truth</h2><div class="columns"><p class="prose">The behaviours below were planted in the fine-tune. Latent and threshold are chosen on held-out documents and scored on test documents; the unit is one model turn. A behaviour is found when a claim predicts it with turn F1 of at least 0.7.</p>${figuresTable(
     truth,
   )}</div>${conceptTable(truth, link)}${unfounded({ truth, claims, examples, link })}</section>`;
@@ -112,13 +112,4 @@ function conceptRow(concept: ConceptScore, link: (latent: number) => Html): Html
   )}<td>${formatFixed(concept.probeBase, 2)}</td><td>${formatFixed(concept.probeFinetuned, 2)}</td><td>${
     concept.anyLatent < 0 ? "" : link(concept.anyLatent)
   }</td><td>${formatFixed(concept.anyLatentTurnF1, 2)}</td></tr>`;
-}
-
-/** A latent's number, linked to its card when it has one. */
-function linker(claims: RankedClaim[]): (latent: number) => Html {
-  const cards = new Map(claims.filter(hasCard).map((claim) => [claim.measure.latent, cardId(claim)]));
-  return (latent) => {
-    const id = cards.get(latent);
-    return id === undefined ? html`${latent}` : html`<a href="#${id}">${latent}</a>`;
-  };
 }
