@@ -19,11 +19,23 @@ export { type ExecutionDevice, parseDevice } from "./lm/device.ts";
 export { createGenerator } from "./lm/generate.ts";
 export type { ResidualEdit } from "./lm/residual-edit.ts";
 export { createFullModel, createPrefix, createSuffix, loadUnembedding } from "./lm/runner.ts";
+export { qValues, scoreOf } from "./measure/false-discovery.ts";
+export { writeFeatureDf } from "./measure/feature-df.ts";
 export { measure, openExamples, readMeasure, readSummary } from "./measure/measure.ts";
 export * from "./measure/measure-contract.ts";
+export { readNullRecord, readNullRows } from "./measure/null-file.ts";
+export { writeReferenceExamples } from "./measure/reference-examples.ts";
+export { stability } from "./measure/stability.ts";
+export { readStabilityRecord, readStabilityTable } from "./measure/stability-file.ts";
+export { findTwins } from "./measure/twins.ts";
+export { verdictReason } from "./measure/verdict.ts";
 export type { Progress, ReportProgress } from "./progress.ts";
+export { writeLatentsTable } from "./report/latents-table.ts";
 export { renderReport } from "./report/report.ts";
 export type { ReportInput } from "./report/report-input.ts";
+export { exampleOutputs } from "./store/example-outputs.ts";
+export { openOutputs } from "./store/outputs.ts";
+export { openRowSource, type RowSource } from "./store/row-source.ts";
 export * from "./store/rows.ts";
 export { openStore } from "./store/store.ts";
 export type { Site, Store, StoreManifest } from "./store/store-contract.ts";
@@ -33,7 +45,10 @@ export {
   type StudyConfig,
   type StudyConfigInput,
 } from "./study/config.ts";
+export { importDictionary } from "./study/import-dictionary.ts";
+export { runNullStudy } from "./study/null-study.ts";
 export { runStudy } from "./study/run-study.ts";
+export { runStabilityStudy } from "./study/stability-study.ts";
 export { readDocuments } from "./text/read-documents.ts";
 export { loadTokenizer } from "./text/tokenizer.ts";
 export { DEFAULT_TRAIN_CONFIG, type TrainConfig } from "./training/config.ts";

@@ -62,7 +62,7 @@ export function addDemoCommand(program: Command): void {
     .option("--seed <n>", "seed of the dictionary (default: 0)")
     .option(
       "--full",
-      "then also another sparsity (ReLU + L1), 3 other seeds and 3 null pairs: about 10 minutes more on 2 cores",
+      "then also another sparsity (ReLU + L1), 3 other seeds and 3 null pairs: several minutes more",
     )
     .option("--json", "print the result as one JSON object on stdout")
     .action(async (options: { out: string; seed?: string; full?: boolean; json?: boolean }) => {

@@ -16,6 +16,7 @@ import { measure, readMeasure } from "../measure/measure.ts";
 import type { ReportProgress } from "../progress.ts";
 import { collectReportInput } from "../report/collect.ts";
 import { lateTablesKey } from "../report/late-tables.ts";
+import { writeLatentsTable } from "../report/latents-table.ts";
 import { renderReport } from "../report/report.ts";
 import { openRowSource } from "../store/row-source.ts";
 import { openStore } from "../store/store.ts";
@@ -276,7 +277,7 @@ function stageSteps(
     },
     report: {
       key: reportKey,
-      outputs: [paths.report],
+      outputs: [paths.report, join(paths.dictionary, "latents.parquet")],
       work: async () => {
         const input = await collectReportInput({
           folder,
@@ -286,6 +287,7 @@ function stageSteps(
           warnings,
         });
         await writeFileAtomic(join(folder, paths.report), renderReport(input));
+        await writeLatentsTable(dictionaryFolder);
       },
     },
   };
