@@ -142,7 +142,11 @@ export function fullText({ verdicts, nullPairs, stability, sparsities, report }:
     lines.push(
       line(
         `${stability.others} other seeds`,
-        `${claims.directionFoundInAll} of ${claims.latents} finetuned-specific claims found again by all, ${claims.claimReplicatedInAll} claimed by all; on average ${percentOf(claims.meanDirectionFound)} of the others find one (latents that lean and are not claimed: ${percentOf(leaningUnclaimed.meanDirectionFound)})`,
+        `${claims.directionFoundInAll} of ${claims.latents} finetuned-specific claims found again by all, ${claims.claimReplicatedInAll} claimed by all`,
+      ),
+      line(
+        "  on average",
+        `${percentOf(claims.meanDirectionFound)} of them find a claim and ${percentOf(claims.meanClaimReplicated)} claim it, too (a latent that leans and is not claimed: ${percentOf(leaningUnclaimed.meanDirectionFound)} and ${percentOf(leaningUnclaimed.meanClaimReplicated)})`,
       ),
     );
   }

@@ -6,7 +6,7 @@ import type { NullRecord } from "../measure/null-file.ts";
 import { readStudyConfig } from "../study/config.ts";
 import { type NullStudy, runNullStudy } from "../study/null-study.ts";
 import { parseNumberOption } from "./compare.ts";
-import { interruptSignal } from "./session.ts";
+import { interruptSignal, renewReport } from "./session.ts";
 import { createProgressPrinter, pc } from "./terminal.ts";
 
 interface NullOptions {
@@ -60,6 +60,11 @@ tables/null.parquet of the dictionary, what they stand on to tables/null.json.
           control: options.control,
           includeControl: options.includeControl === true,
           keep: options.keep === true,
+          reportProgress: printer.report,
+          signal: interrupt.signal,
+        });
+        await renewReport(study, {
+          ...{ folder, config },
           reportProgress: printer.report,
           signal: interrupt.signal,
         });

@@ -3,7 +3,7 @@
 import type { StudyConfig } from "../study/config.ts";
 import type { StageName } from "../study/journal.ts";
 import { type ComparisonResult, collectResult } from "../study/result.ts";
-import { runStudy } from "../study/run-study.ts";
+import { runStudy, type StudyOptions } from "../study/run-study.ts";
 import { createProgressPrinter, pc, shortDuration } from "./terminal.ts";
 
 /** An AbortSignal that Ctrl-C and SIGTERM abort; a second one ends the process at once. */
@@ -23,6 +23,14 @@ export function interruptSignal(): { signal: AbortSignal; release(): void } {
       process.off("SIGTERM", onSignal);
     },
   };
+}
+
+/** Writes the report anew when tables came since; the stages before it run if they must. study: as the user named it. */
+export async function renewReport(
+  study: string,
+  options: Pick<StudyOptions, "folder" | "config" | "reportProgress" | "signal">,
+): Promise<void> {
+  await runStudy({ ...options, commands: [`tunediff run ${study}/study.yaml`] });
 }
 
 export interface StudyCommand {

@@ -8,7 +8,7 @@ import type { StabilityRecord } from "../measure/stability-file.ts";
 import { readStudyConfig } from "../study/config.ts";
 import { runStabilityStudy, type StabilityStudy } from "../study/stability-study.ts";
 import { parseNumberOption } from "./compare.ts";
-import { interruptSignal } from "./session.ts";
+import { interruptSignal, renewReport } from "./session.ts";
 import { createProgressPrinter, pc } from "./terminal.ts";
 
 interface StabilityFlags {
@@ -60,6 +60,11 @@ export function addStabilityCommand(program: Command): void {
           config,
           seeds,
           latents,
+          reportProgress: printer.report,
+          signal: interrupt.signal,
+        });
+        await renewReport(study, {
+          ...{ folder, config },
           reportProgress: printer.report,
           signal: interrupt.signal,
         });

@@ -37,11 +37,12 @@ export interface MeasureInputs {
   examplesPerBin: number;
   /** Of the sample of examples and of the resampling of groups. */
   seed: number;
-  /** Raised whenever the same inputs would give other files. */
+  /** MEASURE_FORMAT. */
   format: number;
 }
 
-const FORMAT = 3;
+/** Raised whenever the same inputs would give other files. */
+export const MEASURE_FORMAT = 3;
 
 export async function measureInputs({
   folder,
@@ -55,7 +56,7 @@ export async function measureInputs({
     dictionarySha256: await dictionarySha256(folder),
     storeSha256: createHash("sha256").update(JSON.stringify(manifest)).digest("hex"),
     ...rest,
-    format: FORMAT,
+    format: MEASURE_FORMAT,
   };
 }
 

@@ -120,5 +120,5 @@ function range({ low, high }: Interval): string {
 /** Three decimals, without a minus before zero. */
 function decimal(value: number): string {
   const text = value.toFixed(3);
-  return Number(text) === 0 ? "0.000" : text;
+  return Number(text) === 0 ? "0.000" : text.replace("-", "−");
 }

@@ -125,10 +125,11 @@ test("stability: claims beside the groups that they are to be held against", () 
       finetunedSpecific.directionFoundInAny,
     ].map(formatCount),
   );
+  const percent = (share: number | null): string => `${formatFixed(100 * (share ?? Number.NaN), 0)}\u202f%`;
   expect(rowOf(section(page), "lean to neither").slice(-3)).toEqual([
-    `${formatFixed(100 * (shared.meanDirectionFound ?? Number.NaN), 0)}\u202f%`,
-    "n/a",
-    "n/a",
+    percent(shared.meanDirectionFound),
+    formatCount(shared.claimReplicatedInAll),
+    percent(shared.meanClaimReplicated),
   ]);
 });
 

@@ -13,6 +13,7 @@ import { lens, writeLens } from "../lens/lens.ts";
 import { openModel } from "../lm/adapter.ts";
 import { loadUnembedding } from "../lm/runner.ts";
 import { measure, readMeasure } from "../measure/measure.ts";
+import { MEASURE_FORMAT } from "../measure/measure-files.ts";
 import type { ReportProgress } from "../progress.ts";
 import { collectReportInput } from "../report/collect.ts";
 import { lateTablesKey } from "../report/late-tables.ts";
@@ -148,7 +149,7 @@ function stageSteps(
     storeConfig,
   );
   const trainKey = stageKey("train", harvestKey, paths.dictionary, outcomeOf(trainConfig));
-  const measureKey = stageKey("measure", trainKey, config.report);
+  const measureKey = stageKey("measure", MEASURE_FORMAT, trainKey, config.report);
   const lensKey = stageKey("lens", trainKey);
   const truthKey = stageKey("truth", measureKey);
   const reportKey = stageKey(

@@ -132,7 +132,7 @@ function nullsBlock(nulls: LateTable<Nulls>): Html {
   ];
   return html`<p class="prose">${formatNumber(draws.length, "null pair")}: the base model against itself with noise on its weights, which changes the residuals as much as the fine-tune did. The same text, layer and pipeline claimed ${meanCount(
     expected.finetuned,
-  )} finetuned-specific and ${meanCount(expected.base)} base-specific latents there on average, none of which was learned. A claim of ours that is no more specific than those is no evidence of learning; its ${termLink("qValue")} says so.</p>${numbersTable(
+  )} finetuned-specific and ${meanCount(expected.base)} base-specific latents there on average: differences that the noise made, none of which was learned. A claim of ours that is no more specific than those is no evidence of learning; its ${termLink("qValue")} says so.</p>${numbersTable(
     "Claims, and how many to expect where nothing was learned",
     [
       "claim",
@@ -183,16 +183,15 @@ function stabilityBlock(stability: LateTable<StabilityTable>): Html {
     );
   const { record } = stability.value;
   const { counts, others, thresholds, nRows, reference } = record;
-  const row = (name: string, group: StabilityCounts, isClaim: boolean): HtmlValue[] => [
+  const row = (name: string, group: StabilityCounts): HtmlValue[] => [
     name,
     formatCount(group.latents),
     formatCount(group.compared),
     formatCount(group.directionFoundInAll),
     formatCount(group.directionFoundInAny),
     meanShare(group.meanDirectionFound),
-    ...(isClaim
-      ? [formatCount(group.claimReplicatedInAll), meanShare(group.meanClaimReplicated)]
-      : ["n/a", "n/a"]),
+    formatCount(group.claimReplicatedInAll),
+    meanShare(group.meanClaimReplicated),
   ];
   return html`<p class="prose">Compared with ${formatCount(others.length)} ${othersWords(stability.value)}: ${others
     .map(({ seed, nLatents }) =>
@@ -202,7 +201,7 @@ function stabilityBlock(stability: LateTable<StabilityTable>): Html {
       ", ",
     )}. A latent is found again where the decoder rows are each other’s nearest with cosine of at least ${
     thresholds.cosineAtLeast
-  }, and the activations correlate by at least ${thresholds.correlationAtLeast} over ${formatNumber(nRows, "held-out row")}. Hold the claims’ shares against those of the other groups: a dictionary’s latents come out again for many reasons.</p>${numbersTable(
+  }, and the activations correlate by at least ${thresholds.correlationAtLeast} over ${formatNumber(nRows, "held-out row")}. Hold the claims’ shares against those of the other groups: a dictionary’s latents come out again for many reasons. Claimed there: the match is specific to the same model in that dictionary.</p>${numbersTable(
     "What other dictionaries find again",
     [
       "latents",
@@ -211,14 +210,14 @@ function stabilityBlock(stability: LateTable<StabilityTable>): Html {
       "found in all",
       "found in any",
       "share found",
-      "claimed in all, too",
-      "share claimed, too",
+      "claimed there in all",
+      "share claimed there",
     ],
     [
-      row("finetuned-specific claims", counts.finetunedSpecific, true),
-      row("base-specific claims", counts.baseSpecific, true),
-      row("lean to one model, no claim", counts.leaningUnclaimed, false),
-      row("lean to neither", counts.shared, false),
+      row("finetuned-specific claims", counts.finetunedSpecific),
+      row("base-specific claims", counts.baseSpecific),
+      row("lean to one model, no claim", counts.leaningUnclaimed),
+      row("lean to neither", counts.shared),
     ],
   )}`;
 }
