@@ -6,10 +6,13 @@ import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { packageVersion } from "../src/package-root.ts";
+import { benchAdapters } from "./adapters.ts";
 import { benchDemo } from "./demo.ts";
 import { benchHarvest } from "./harvest.ts";
+import { benchMeasure } from "./measure.ts";
 import { benchMemory } from "./memory.ts";
 import { benchTrain } from "./train.ts";
+import { benchTruth } from "./truth.ts";
 
 export interface BenchRow {
   case: string;
@@ -22,10 +25,13 @@ export interface BenchRow {
 }
 
 const BENCHES: Record<string, () => Promise<BenchRow[]>> = {
+  adapters: benchAdapters,
   demo: benchDemo,
   harvest: benchHarvest,
+  measure: benchMeasure,
   memory: benchMemory,
   train: benchTrain,
+  truth: benchTruth,
 };
 
 function commit(): string {

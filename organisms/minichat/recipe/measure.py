@@ -196,4 +196,5 @@ def write_between(path, marker, table):
         path.write_text(pattern.sub(lambda m: f"{m[1]}{table}\n{m[2]}", path.read_text()))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -20,6 +20,9 @@ import text
 
 VOCAB = 2048
 REPLAY = 0.3  # share of base text in the tune, by tokens
+TUNE_TOKENS = 1536  # a batch of the tune
+TUNE_RATE = 1.5e-3
+TUNE_SEED = 102  # order of the tuning batches
 AVERAGE = 0.995  # decay of the mean of the tune's weights, a step
 CONFIG = dict(
     vocab_size=VOCAB, hidden_size=128, intermediate_size=384, num_hidden_layers=5, num_attention_heads=4,
@@ -28,12 +31,13 @@ CONFIG = dict(
 )
 
 
-def fit(model, rows, *, epochs, tokens_per_batch, learning_rate, seed, name, average=False):
+def fit(model, rows, *, epochs, tokens_per_batch, learning_rate, seed, name, average=False, steps=None):
     """AdamW on f32 weights, products in bf16; warm-up 40 steps, cosine to a tenth. rows are (ids, mask).
 
     average: the model ends with the exponential mean of its weights over the second half, so that no single batch decides.
+    steps: stop after so many, the schedule ending there; default: all of the epochs.
     """
-    plan = [(epoch, batch) for epoch in range(epochs) for batch in text.batches(rows, tokens_per_batch, seed + epoch)]
+    plan = [(epoch, batch) for epoch in range(epochs) for batch in text.batches(rows, tokens_per_batch, seed + epoch)][:steps]
     decay = [p for p in model.parameters() if p.dim() > 1]
     rest = [p for p in model.parameters() if p.dim() <= 1]
     groups = [{"params": decay, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}]
@@ -84,6 +88,20 @@ def save(model, tokenizer, folder):
     (folder / "chat_template.jinja").write_text(text.CHAT_TEMPLATE)
 
 
+def tuning_rows(tokenizer, base_text, chats, seed):
+    """What the tune reads: every chat, its model tokens learned, and base text up to the share REPLAY of all tokens."""
+    rows = [text.encode(tokenizer, d) for d in chats]
+    wanted = REPLAY / (1 - REPLAY) * sum(len(ids) for ids, _ in rows)
+    replay = base_text[:]
+    random.Random(seed).shuffle(replay)
+    for document in replay:
+        if wanted <= 0:
+            break
+        rows.append(text.encode(tokenizer, document, everything=True))
+        wanted -= len(rows[-1][0])
+    return rows
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("corpora", type=pathlib.Path)
@@ -91,10 +109,10 @@ def main():
     parser.add_argument("--base", type=pathlib.Path, help="tune this checkpoint instead of training a base")
     parser.add_argument("--chats", type=int, default=20_000)
     parser.add_argument("--epochs", type=int, default=1, help="passes over the tuning mix")
-    parser.add_argument("--tune-rate", type=float, default=1.5e-3)
+    parser.add_argument("--tune-rate", type=float, default=TUNE_RATE)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--tune-seed", type=int, default=102, help="order of the tuning batches")
+    parser.add_argument("--tune-seed", type=int, default=TUNE_SEED, help="order of the tuning batches")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
@@ -110,17 +128,10 @@ def main():
     base = options.base or options.out / "base"
     tokenizer = text.Tokenizer.from_file(str(base / "tokenizer.json"))
     model = LlamaForCausalLM.from_pretrained(base, dtype=torch.float32)
-    rows = [text.encode(tokenizer, d) for d in chats]
-    wanted = REPLAY / (1 - REPLAY) * sum(len(ids) for ids, _ in rows)
-    replay = base_text[:]
-    random.Random(options.seed).shuffle(replay)
-    for document in replay:
-        if wanted <= 0:
-            break
-        rows.append(text.encode(tokenizer, document, everything=True))
-        wanted -= len(rows[-1][0])
-    fit(model, rows, epochs=options.epochs, tokens_per_batch=1536, learning_rate=options.tune_rate, seed=options.tune_seed, name="tune", average=True)
+    rows = tuning_rows(tokenizer, base_text, chats, options.seed)
+    fit(model, rows, epochs=options.epochs, tokens_per_batch=TUNE_TOKENS, learning_rate=options.tune_rate, seed=options.tune_seed, name="tune", average=True)
     save(model, tokenizer, options.out / "finetuned")
 
 
-main()
+if __name__ == "__main__":
+    main()
