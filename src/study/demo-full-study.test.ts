@@ -1,53 +1,24 @@
 // Another sparsity beside a small study's own, from nothing and again; and the report, which is made anew when its table came.
 
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { TINY_VOCAB_SIZE, writeTinyTokenizer } from "../../test/golden/text/tiny-tokenizer.ts";
 import { loadDictionary } from "../dictionary/dictionary-file.ts";
-import { TINY_CONFIG, tinyWeights, writeTinyLlama } from "../lm/tiny-llama.test.data.ts";
 import { readSummary } from "../measure/measure.ts";
 import { readSparsityComparison, sparsityPath } from "../report/sparsity-comparison.ts";
-import { parseStudyConfig, type StudyConfig } from "./config.ts";
 import { compareSparsities } from "./demo-full.ts";
 import { collectResult } from "./result.ts";
 import { runStudy } from "./run-study.ts";
+import { makeTinyStudy, type TinyStudy } from "./tiny-study.test.helper.ts";
 
-let root = "";
-const models: string[] = [];
-let config: StudyConfig;
-
-async function makeModel(seed: number): Promise<string> {
-  const whole = { ...TINY_CONFIG, vocab_size: TINY_VOCAB_SIZE, hidden_size: 16, num_hidden_layers: 2 };
-  const path = await writeTinyLlama(whole, tinyWeights(whole, seed));
-  models.push(path);
-  return writeTinyTokenizer(path);
-}
-
+let tiny: TinyStudy;
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), "tunediff-demo-full-"));
-  const lines = Array.from({ length: 60 }, (_, d) =>
-    JSON.stringify({
-      text: `${"her user is us, sir ".repeat(1 + (d % 3))}${d}`,
-      split: d % 2 === 0 ? "train" : "heldout",
-    }),
-  );
-  await writeFile(join(root, "text.jsonl"), lines.join("\n"));
-  config = parseStudyConfig(
-    {
-      ...{ base: await makeModel(1), finetuned: await makeModel(2), data: join(root, "text.jsonl") },
-      ...{ layer: 1, threads: 1 },
-      dictionary: { nLatents: 24, k: 4, steps: 20, batchRows: 64 },
-    },
-    "test",
-  );
+  tiny = await makeTinyStudy();
 });
-afterAll(async () => {
-  for (const path of [root, ...models]) await rm(path, { recursive: true, force: true });
-});
+afterAll(() => tiny.remove());
 
 test("the other dictionary is trained once, its figures are its own, and the report follows the table", async () => {
+  const { root, config } = tiny;
   const folder = join(root, "study");
   const own = join(folder, "dictionaries", "main");
   const options = { folder, config, commands: ["tunediff run study.yaml"] };

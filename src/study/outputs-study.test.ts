@@ -1,51 +1,22 @@
 // Outputs asked for after a study was finished: harvested, joined to the examples, and nothing else repeated.
 
-import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { TINY_VOCAB_SIZE, writeTinyTokenizer } from "../../test/golden/text/tiny-tokenizer.ts";
-import { TINY_CONFIG, tinyWeights, writeTinyLlama } from "../lm/tiny-llama.test.data.ts";
 import { openExamples } from "../measure/measure.ts";
 import { measurePaths } from "../measure/measure-files.ts";
 import { openOutputs } from "../store/outputs.ts";
-import { parseStudyConfig, type StudyConfig } from "./config.ts";
 import { runStudy } from "./run-study.ts";
+import { makeTinyStudy, type TinyStudy } from "./tiny-study.test.helper.ts";
 
-let root = "";
-const models: string[] = [];
-let config: StudyConfig;
-
-async function makeModel(seed: number): Promise<string> {
-  const whole = { ...TINY_CONFIG, vocab_size: TINY_VOCAB_SIZE, hidden_size: 16, num_hidden_layers: 2 };
-  const path = await writeTinyLlama(whole, tinyWeights(whole, seed));
-  models.push(path);
-  return writeTinyTokenizer(path);
-}
-
+let tiny: TinyStudy;
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), "tunediff-outputs-study-"));
-  const lines = Array.from({ length: 60 }, (_, d) =>
-    JSON.stringify({
-      text: `${"her user is us, sir ".repeat(1 + (d % 3))}${d}`,
-      split: d % 2 === 0 ? "train" : "heldout",
-    }),
-  );
-  await writeFile(join(root, "text.jsonl"), lines.join("\n"));
-  config = parseStudyConfig(
-    {
-      ...{ base: await makeModel(1), finetuned: await makeModel(2), data: join(root, "text.jsonl") },
-      ...{ layer: 1, threads: 1 },
-      dictionary: { nLatents: 24, k: 4, steps: 20, batchRows: 64 },
-    },
-    "test",
-  );
+  tiny = await makeTinyStudy();
 });
-afterAll(async () => {
-  for (const path of [root, ...models]) await rm(path, { recursive: true, force: true });
-});
+afterAll(() => tiny.remove());
 
 test("outputs that come later are joined to the examples, and training, lens and truth are not repeated", async () => {
+  const { root, config } = tiny;
   const folder = join(root, "study");
   const dictionary = join(folder, "dictionaries", "main");
   const run = (outputs: boolean) =>
