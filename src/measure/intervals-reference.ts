@@ -4,14 +4,7 @@
 // (scalingOfLatent), and rank. For tests and for readers; never called by the product.
 
 import { quantileOfSorted } from "../numerics/statistics.ts";
-import {
-  INTERVAL_DEFAULTS,
-  type Interval,
-  type LatentIntervals,
-  NU_NAMES,
-  type NuName,
-  type Resampling,
-} from "./intervals.ts";
+import { INTERVAL_DEFAULTS, type Resampling } from "./intervals.ts";
 import {
   type LatentSums,
   N_SUMS,
@@ -21,6 +14,7 @@ import {
   totalSums,
 } from "./latent-scaling.ts";
 import type { LatentScaling } from "./measure-contract.ts";
+import { type Interval, type LatentIntervals, NU_NAMES, type NuName } from "./measure-contract.ts";
 
 type OwnBetas = Record<NuName, keyof LatentScaling>;
 

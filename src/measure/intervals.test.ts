@@ -1,19 +1,17 @@
 import { describe, expect, test } from "vitest";
 import { ShapeError } from "../errors.ts";
 import { createRng } from "../numerics/rng.ts";
+import { bootstrapIntervals, createResampling, intervalsOfLatent } from "./intervals.ts";
+import { intervalsReference } from "./intervals-reference.ts";
+import { createLatentSums, type LatentSums, N_SUMS, type RowGeometry, SUM } from "./latent-scaling.ts";
 import {
-  bootstrapIntervals,
-  createResampling,
   DIRECTIONS,
   type Direction,
   type Interval,
-  intervalsOfLatent,
   type LatentIntervals,
   NU_NAMES,
   type NuName,
-} from "./intervals.ts";
-import { intervalsReference } from "./intervals-reference.ts";
-import { createLatentSums, type LatentSums, N_SUMS, type RowGeometry, SUM } from "./latent-scaling.ts";
+} from "./measure-contract.ts";
 
 const UNBOUNDED: Interval = { low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY };
 const GEOMETRY: RowGeometry = { squaredBase: 0.5, squaredFinetuned: 1.25, inner: 0.4 };

@@ -26,15 +26,6 @@ import {
   type NuName,
 } from "./measure-contract.ts";
 
-export {
-  DIRECTIONS,
-  type Direction,
-  type Interval,
-  type LatentIntervals,
-  NU_NAMES,
-  type NuName,
-} from "./measure-contract.ts";
-
 /** Share of the interval, draws, and the bounds outside which an interval is refused. */
 export const INTERVAL_DEFAULTS = {
   level: 0.95,

@@ -14,8 +14,6 @@ import { classOf, deltaNormOf } from "./claims.ts";
 import { rowRanges } from "./encoded-rows.ts";
 import { CLAIM_THRESHOLDS, type LatentTwin, type TwinDivergence } from "./measure-contract.ts";
 
-export type { LatentTwin, TwinDivergence } from "./measure-contract.ts";
-
 import { crossPairs } from "./nearest-latents.ts";
 import {
   type DivergenceCounts,

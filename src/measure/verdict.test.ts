@@ -1,8 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { judgeBase, judgeFinetuned } from "./claims.ts";
-import type { Interval, LatentIntervals } from "./intervals.ts";
-import { CLAIM_THRESHOLDS, type LatentScaling } from "./measure-contract.ts";
-import { sideOf, VERDICTS, type VerdictEvidence, verdictOf, verdictReason } from "./verdict.ts";
+import {
+  CLAIM_THRESHOLDS,
+  type Interval,
+  type LatentIntervals,
+  type LatentScaling,
+  VERDICTS,
+} from "./measure-contract.ts";
+import { sideOf, type VerdictEvidence, verdictOf, verdictReason } from "./verdict.ts";
 
 const LOW: Interval = { low: -0.02, high: 0.1 };
 const UNBOUNDED: Interval = { low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY };

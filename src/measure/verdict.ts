@@ -14,8 +14,6 @@ import {
   type Verdict,
 } from "./measure-contract.ts";
 
-export { VERDICTS, type Verdict } from "./measure-contract.ts";
-
 /** The model a latent leans to by its decoder norms; "" for neither. */
 export type LatentSide = "finetuned" | "base" | "";
 
