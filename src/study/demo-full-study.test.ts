@@ -3,13 +3,13 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { makeTinyStudy, type TinyStudy } from "../../test/tiny-study.ts";
 import { loadDictionary } from "../dictionary/dictionary-file.ts";
 import { readSummary } from "../measure/measure.ts";
 import { readSparsityComparison, sparsityPath } from "../report/sparsity-comparison.ts";
 import { compareSparsities } from "./demo-full.ts";
 import { collectResult } from "./result.ts";
 import { runStudy } from "./run-study.ts";
-import { makeTinyStudy, type TinyStudy } from "./tiny-study.test.helper.ts";
 
 let tiny: TinyStudy;
 beforeAll(async () => {

@@ -3,11 +3,11 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { makeTinyStudy, type TinyStudy } from "../../test/tiny-study.ts";
 import { openExamples } from "../measure/measure.ts";
 import { measurePaths } from "../measure/measure-files.ts";
 import { openOutputs } from "../store/outputs.ts";
 import { runStudy } from "./run-study.ts";
-import { makeTinyStudy, type TinyStudy } from "./tiny-study.test.helper.ts";
 
 let tiny: TinyStudy;
 beforeAll(async () => {

@@ -3,9 +3,9 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { TINY_VOCAB_SIZE, writeTinyTokenizer } from "../../test/golden/text/tiny-tokenizer.ts";
-import { TINY_CONFIG, tinyWeights, writeTinyLlama } from "../lm/tiny-llama.test.data.ts";
-import { parseStudyConfig, type StudyConfig } from "./config.ts";
+import { TINY_CONFIG, tinyWeights, writeTinyLlama } from "../src/lm/tiny-llama.test.data.ts";
+import { parseStudyConfig, type StudyConfig } from "../src/study/config.ts";
+import { TINY_VOCAB_SIZE, writeTinyTokenizer } from "./golden/text/tiny-tokenizer.ts";
 
 export interface TinyStudy {
   /** A temporary folder; the study may lie in it. */
