@@ -6,7 +6,14 @@
 //
 // Batches are cut inside a group, and the dense product has one thread: then its rounding is the same wherever it runs.
 
-import { createKernels, type KernelArena, N_FIT_SUMS, N_ROW_CLASSES, ROW_CLASS } from "../compute/kernels.ts";
+import {
+  createKernels,
+  type KernelArena,
+  type MeasureRowsArrays,
+  N_FIT_SUMS,
+  N_ROW_CLASSES,
+  ROW_CLASS,
+} from "../compute/kernels.ts";
 import type { Dictionary, Encoder } from "../dictionary/dictionary.ts";
 import { createEncoder } from "../dictionary/encode.ts";
 import { latentWeights } from "../dictionary/latent-norms.ts";
@@ -116,19 +123,9 @@ export async function createGroupMeasurer({
 }
 
 /** What a batch needs, allocated once; in the kernels' memory where the decoder fits into it. */
-interface BatchArrays {
+interface BatchArrays
+  extends Omit<MeasureRowsArrays, "nRows" | "nLatents" | "widthBase" | "width" | "stride"> {
   measureRows: KernelArena["measureRows"];
-  x: Float32Array;
-  flags: Uint8Array;
-  rowStart: Uint32Array;
-  latent: Uint32Array;
-  code: Float32Array;
-  decoder: Float32Array;
-  bias: Float32Array;
-  sums: Float64Array;
-  columnSums: Float64Array;
-  squares: Float64Array;
-  scratch: Float64Array;
 }
 
 function createBatchArrays(dictionary: Dictionary, maxRows: number): BatchArrays {

@@ -120,7 +120,7 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
   const neighbours = await nearestLatents(dictionary, { threads, signal });
   const latents = latentRows({ dictionary, pass, resampling, neighbours, tokenString: options.tokenString });
   const categories = categoryNames(manifest);
-  const twins = await twinsOf({ ...options, source });
+  const twins = await twinsOf({ ...options, source, normLimits: groupOptions.normLimits });
   const summary = summarise({ dictionary, pass, resampling }, { latents, twins, categories });
   await writeMeasureTable(paths.table, latents, categories);
   await writeExamples({
@@ -150,15 +150,17 @@ async function readUndamaged(folder: string): Promise<Measurement | undefined> {
 }
 
 /** Twins need their rows again: a store read by range is opened whole for them, and only when there are any. */
-async function twinsOf(options: MeasureOptions & { source: RowSource }): Promise<LatentTwin[]> {
-  const { dictionary, source, split, threads, reportProgress, signal } = options;
+async function twinsOf(
+  options: MeasureOptions & { source: RowSource; normLimits: readonly number[] },
+): Promise<LatentTwin[]> {
+  const { dictionary, source, split, normLimits, threads, reportProgress, signal } = options;
   const { minimumCosine } = TWIN_THRESHOLDS;
   const sides = twinSides(dictionary, "leaning");
   const pairs = await crossPairs(dictionary, { minimumCosine, ...sides, threads, signal });
   if (pairs.length === 0) return [];
   const store = "rows" in options.store ? options.store : await openStore(source.folder);
   try {
-    return await findTwins({ store, dictionary, split, threads, reportProgress, signal });
+    return await findTwins({ store, dictionary, pairs, split, normLimits, threads, reportProgress, signal });
   } finally {
     if (store !== options.store) await store.close();
   }

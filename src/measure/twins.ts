@@ -14,7 +14,7 @@ import { classOf, deltaNormOf } from "./claims.ts";
 import { rowRanges } from "./encoded-rows.ts";
 import { CLAIM_THRESHOLDS, type LatentTwin, type TwinDivergence } from "./measure-contract.ts";
 
-import { crossPairs } from "./nearest-latents.ts";
+import { type CrossPair, crossPairs } from "./nearest-latents.ts";
 import {
   type DivergenceCounts,
   type DivergenceThresholds,
@@ -57,8 +57,12 @@ export interface TwinOptions {
   minimumCosine?: number;
   /** Where divergence and co-firing are counted; default "heldout". */
   split?: Split;
+  /** The pairs, where they have been found; then sides and minimumCosine are not looked at. */
+  pairs?: readonly CrossPair[];
   /** Default TWIN_THRESHOLDS.maxTrainRows. */
   maxTrainRows?: number;
+  /** Largest ordinary norm of every site; default: normLimits(store). */
+  normLimits?: readonly number[];
   threads?: number;
   reportProgress?: ReportProgress;
   signal?: AbortSignal;
@@ -75,7 +79,8 @@ export async function findTwins(options: TwinOptions): Promise<LatentTwin[]> {
   const { minimumCosine = TWIN_THRESHOLDS.minimumCosine, maxTrainRows = TWIN_THRESHOLDS.maxTrainRows } =
     options;
   const sides = twinSides(dictionary, options.sides ?? "leaning");
-  const crossing = await crossPairs(dictionary, { minimumCosine, ...sides, threads, signal });
+  const crossing =
+    options.pairs ?? (await crossPairs(dictionary, { minimumCosine, ...sides, threads, signal }));
   if (crossing.length === 0) return [];
   const pairs = crossing.map(
     ({ finetuned, base }): LatentPair => ({
@@ -83,20 +88,16 @@ export async function findTwins(options: TwinOptions): Promise<LatentTwin[]> {
       b: { dictionary: 0, latent: base },
     }),
   );
-  const dictionaries = [dictionary];
+  const common = { ...options, dictionaries: [dictionary], pairs };
   const train = await pairFirings({
-    ...options,
+    ...common,
     store: withDocuments(store, spreadDocuments(store, "train", maxTrainRows)),
-    dictionaries,
-    pairs,
     splits: ["train"],
     stage: "twins, maxima",
   });
   const scale = train.pairs.map(({ maxA, maxB }) => Math.max(maxA, maxB));
   const firings = await pairFirings({
-    ...options,
-    dictionaries,
-    pairs,
+    ...common,
     splits: [split],
     divergence: { scale, thresholds: [TWIN_THRESHOLDS.divergencePaper, TWIN_THRESHOLDS.divergenceCode] },
     stage: "twins",
