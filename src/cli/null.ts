@@ -1,13 +1,12 @@
 // tunediff null STUDY: how many claims the same pipeline makes where nothing was learned, and a q-value for each claim.
 
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import type { Command } from "commander";
 import type { NullRecord } from "../measure/null-file.ts";
-import { readStudyConfig } from "../study/config.ts";
 import { type NullStudy, runNullStudy } from "../study/null-study.ts";
 import { parseNumberOption } from "./compare.ts";
-import { interruptSignal, renewReport } from "./session.ts";
-import { createProgressPrinter, pc } from "./terminal.ts";
+import { runLateCommand } from "./session.ts";
+import { pc } from "./terminal.ts";
 
 interface NullOptions {
   draws: string;
@@ -47,41 +46,23 @@ its dictionary stays beside the study's own. Run again, the command goes on wher
 tables/null.parquet of the dictionary, what they stand on to tables/null.json.
 `,
     )
-    .action(async (study: string, options: NullOptions) => {
-      const folder = resolve(study);
-      const config = await readStudyConfig(join(folder, "study.yaml"));
-      const printer = createProgressPrinter(process.stderr);
-      const interrupt = interruptSignal();
-      try {
-        const result = await runNullStudy({
-          folder,
-          config,
-          draws: parseNumberOption("--draws", options.draws),
-          control: options.control,
-          includeControl: options.includeControl === true,
-          keep: options.keep === true,
-          reportProgress: printer.report,
-          signal: interrupt.signal,
-        });
-        await renewReport(study, {
-          ...{ folder, config },
-          reportProgress: printer.report,
-          signal: interrupt.signal,
-        });
-        printer.finish();
-        for (const warning of result.warnings) process.stderr.write(`${pc.yellow("warning:")} ${warning}\n`);
-        process.stderr.write(`${nullText(result)}\n`);
-        if (options.json === true) {
-          const { schemaVersion, ...record } = result.record;
-          process.stdout.write(
-            `${JSON.stringify({ schemaVersion, folder, dictionary: result.dictionaryFolder, ...record })}\n`,
-          );
-        }
-      } finally {
-        printer.finish();
-        interrupt.release();
-      }
-    });
+    .action((study: string, options: NullOptions) =>
+      runLateCommand<NullStudy>(study, {
+        work: (common) =>
+          runNullStudy({
+            ...common,
+            draws: parseNumberOption("--draws", options.draws),
+            control: options.control,
+            includeControl: options.includeControl === true,
+            keep: options.keep === true,
+          }),
+        text: nullText,
+        json: ({ record: { schemaVersion, ...record }, dictionaryFolder }, folder) =>
+          options.json === true
+            ? { schemaVersion, folder, dictionary: dictionaryFolder, ...record }
+            : undefined,
+      }),
+    );
 }
 
 /** The closing lines for people. Pure. */

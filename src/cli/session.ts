@@ -1,6 +1,7 @@
 // What every long command shares: Ctrl-C handling, progress on stderr, the closing summary, JSON on stdout.
 
-import type { StudyConfig } from "../study/config.ts";
+import { join, resolve } from "node:path";
+import { readStudyConfig, type StudyConfig } from "../study/config.ts";
 import type { StageName } from "../study/journal.ts";
 import { type ComparisonResult, collectResult } from "../study/result.ts";
 import { runStudy, type StudyOptions } from "../study/run-study.ts";
@@ -25,12 +26,37 @@ export function interruptSignal(): { signal: AbortSignal; release(): void } {
   };
 }
 
-/** Writes the report anew when tables came since; the stages before it run if they must. study: as the user named it. */
-export async function renewReport(
+type LateOptions = Pick<StudyOptions, "folder" | "config" | "reportProgress" | "signal">;
+
+/**
+ * Runs what adds tables to a study (null pairs, other seeds) as a person's command, then writes the report anew. study: the folder
+ * as the user named it. text: the closing lines. json: the object for stdout, undefined when none is asked for.
+ */
+export async function runLateCommand<R extends { warnings: readonly string[] }>(
   study: string,
-  options: Pick<StudyOptions, "folder" | "config" | "reportProgress" | "signal">,
+  command: {
+    work: (options: LateOptions) => Promise<R>;
+    text: (result: R) => string;
+    json: (result: R, folder: string) => object | undefined;
+  },
 ): Promise<void> {
-  await runStudy({ ...options, commands: [`tunediff run ${study}/study.yaml`] });
+  const folder = resolve(study);
+  const config = await readStudyConfig(join(folder, "study.yaml"));
+  const printer = createProgressPrinter(process.stderr);
+  const interrupt = interruptSignal();
+  try {
+    const options = { folder, config, reportProgress: printer.report, signal: interrupt.signal };
+    const result = await command.work(options);
+    await runStudy({ ...options, commands: [`tunediff run ${study}/study.yaml`] });
+    printer.finish();
+    for (const warning of result.warnings) process.stderr.write(`${pc.yellow("warning:")} ${warning}\n`);
+    process.stderr.write(`${command.text(result)}\n`);
+    const printed = command.json(result, folder);
+    if (printed !== undefined) process.stdout.write(`${JSON.stringify(printed)}\n`);
+  } finally {
+    printer.finish();
+    interrupt.release();
+  }
 }
 
 export interface StudyCommand {

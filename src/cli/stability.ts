@@ -1,15 +1,14 @@
 // tunediff stability STUDY: other seeds and sizes of a study's dictionary, and which of its claims they make, too.
 
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import type { Command } from "commander";
 import { ConfigError } from "../errors.ts";
 import type { StabilityCounts } from "../measure/stability.ts";
 import type { StabilityRecord } from "../measure/stability-file.ts";
-import { readStudyConfig } from "../study/config.ts";
 import { runStabilityStudy, type StabilityStudy } from "../study/stability-study.ts";
 import { parseNumberOption } from "./compare.ts";
-import { interruptSignal, renewReport } from "./session.ts";
-import { createProgressPrinter, pc } from "./terminal.ts";
+import { runLateCommand } from "./session.ts";
+import { pc } from "./terminal.ts";
 
 interface StabilityFlags {
   seeds?: string;
@@ -47,38 +46,15 @@ export function addStabilityCommand(program: Command): void {
       "after",
       "\nA latent is found again where another dictionary has a latent that is its mutual best by decoder cosine, with cosine ≥ 0.7\nand correlation of activations ≥ 0.5 on held-out rows. Run again to go on where it stopped.\n",
     )
-    .action(async (study: string, flags: StabilityFlags) => {
-      const folder = resolve(study);
+    .action((study: string, flags: StabilityFlags) => {
       const seeds = parseNumberOption("--seeds", flags.seeds);
       const latents = parseSizes(flags.latents);
-      const config = await readStudyConfig(join(folder, "study.yaml"));
-      const printer = createProgressPrinter(process.stderr);
-      const interrupt = interruptSignal();
-      try {
-        const result = await runStabilityStudy({
-          folder,
-          config,
-          seeds,
-          latents,
-          reportProgress: printer.report,
-          signal: interrupt.signal,
-        });
-        await renewReport(study, {
-          ...{ folder, config },
-          reportProgress: printer.report,
-          signal: interrupt.signal,
-        });
-        printer.finish();
-        for (const warning of result.warnings) process.stderr.write(`${pc.yellow("warning:")} ${warning}\n`);
-        process.stderr.write(`${stabilityText(result)}\n`);
-        if (flags.json === true) {
-          const { schemaVersion, ...record } = result.record;
-          process.stdout.write(`${JSON.stringify({ schemaVersion, folder, ...record })}\n`);
-        }
-      } finally {
-        printer.finish();
-        interrupt.release();
-      }
+      return runLateCommand<StabilityStudy>(study, {
+        work: (common) => runStabilityStudy({ ...common, seeds, latents }),
+        text: stabilityText,
+        json: ({ record: { schemaVersion, ...record } }, folder) =>
+          flags.json === true ? { schemaVersion, folder, ...record } : undefined,
+      });
     });
 }
 
