@@ -72,6 +72,8 @@ async function measureSeries(name: keyof typeof SERIES, points: Map<string, Poin
     const point = points.get(key) ?? (await measurePoint(which, rows));
     points.set(key, point);
     series.push(point);
+    const told = PARTS.map((part) => `${part} ${point[part].toFixed(3)} s`).join(", ");
+    console.error(`measure, shape: ${name} ${value}: ${told}`);
     for (const part of PARTS) row(String(value), part, point[part], "s");
   }
   const sizes = values[values.length - 1] / values[0];
