@@ -7,6 +7,7 @@ import { writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { packageVersion } from "../src/package-root.ts";
 import { benchAdapters } from "./adapters.ts";
+import { benchCausal } from "./causal.ts";
 import { benchDemo } from "./demo.ts";
 import { benchHarvest } from "./harvest.ts";
 import { benchMeasure } from "./measure.ts";
@@ -26,6 +27,7 @@ export interface BenchRow {
 
 const BENCHES: Record<string, () => Promise<BenchRow[]>> = {
   adapters: benchAdapters,
+  causal: benchCausal,
   demo: benchDemo,
   harvest: benchHarvest,
   measure: benchMeasure,

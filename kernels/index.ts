@@ -7,6 +7,7 @@
 
 export * from "./adam";
 export * from "./dense";
+export * from "./divergence";
 export * from "./entries";
 export * from "./measure";
 export * from "./select";

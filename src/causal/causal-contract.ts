@@ -39,6 +39,8 @@ export interface PaperChoices {
   decoderBias: "omit" | "swap";
   /** code: `rest` is every prediction outside firstNine, the first token of an answer included. paper: without it. */
   restOf: "all-but-nine" | "after-nine";
+  /** Whose residual stands at unedited leading positions when the fine-tune's layers run on: its own (code), None included, or the base's. */
+  leading: "finetuned" | "base";
   /** signed (code): ranks of nu as they are. absolute (tables 5 and 6): of |nu|. */
   nuRank: "signed" | "absolute";
 }
@@ -47,6 +49,7 @@ export const CODE_CHOICES: PaperChoices = {
   klDirection: "finetuned-from-hybrid",
   decoderBias: "omit",
   restOf: "all-but-nine",
+  leading: "finetuned",
   nuRank: "signed",
 };
 
@@ -130,6 +133,22 @@ export interface PoolCounts {
   kept: number;
 }
 
+/** How well the random controls of one subset match it; the lists have an entry a draw. */
+export interface ControlMatch {
+  /** Of the subset. */
+  selection: string;
+  nLatents: number;
+  /** Of these, silent in the conversations: they change nothing and need no control. */
+  silent: number;
+  /** Of the others, those for which no control was left. */
+  missing: number[];
+  /** Σ over the controls / Σ over the subset: of the firing rate, and of f²‖d_finetuned‖². NaN where the subset is silent. */
+  rateRatio: number[];
+  energyRatio: number[];
+  /** Mean KL of each draw, nats; the outcome "… control" is their mean. */
+  kl: Record<PatchForm, Record<TokenSet, number[]>>;
+}
+
 /** causal.json, the part of the paper's experiment. */
 export interface PatchingResult {
   choices: PaperChoices;
@@ -149,11 +168,17 @@ export interface PatchingResult {
   poolCounts: PoolCounts;
   outcomes: InterventionOutcome[];
   comparisons: Comparison[];
+  controls: ControlMatch[];
   bootstrap: { draws: number; level: number; seed: number };
 }
 
+/** add: h_base + f·d_finetuned. remove: h_finetuned − f·d_finetuned. */
+export const EFFECT_EDITS = ["add", "remove"] as const;
+export type EffectEdit = (typeof EFFECT_EDITS)[number];
+
 /** One prompt or token that a latent moves. */
 export interface MovedText {
+  edit: EffectEdit;
   /** Conversation id. */
   conversation: string;
   /** Sum over its predicted tokens of KL without the latent's edit less KL with it (adding), or KL with it (removing), nats. */
@@ -161,6 +186,7 @@ export interface MovedText {
 }
 
 export interface MovedToken {
+  edit: EffectEdit;
   token: string;
   tokenId: number;
   /** Predicted positions at which it is the next token. */
@@ -232,14 +258,32 @@ export interface SpliceOutcome {
   lossRecoveredMean: number;
 }
 
+/** finetuned + latents is the paper's own steering: the behaviour where nobody asked for it. */
+export const BEHAVIOUR_ARMS = [
+  "base",
+  "base + latents",
+  "base + control",
+  "finetuned",
+  "finetuned − latents",
+  "finetuned − control",
+  "finetuned + latents",
+  "finetuned + control",
+] as const;
+export type BehaviourArm = (typeof BEHAVIOUR_ARMS)[number];
+
 /** What answers do under an edit, counted by a regular expression a behaviour. */
 export interface BehaviourRate {
   behaviour: string;
   latent: number;
+  /** Of base + latents and base + control, chosen on other prompts than the counts are of. */
   factor: number;
-  /** Answers that show it over prompts that call for it, and over others. */
+  /** Of finetuned − latents and finetuned − control, chosen likewise. */
+  removalFactor: number;
+  /** Of finetuned + latents and finetuned + control, chosen likewise. */
+  pushFactor: number;
+  /** Answers that show it and are not degenerate, over prompts that call for it, and over others; summed over controls. */
   arms: {
-    arm: SteeredArm | "base + control" | "finetuned − control";
+    arm: BehaviourArm;
     /** Control latents that the figure is a mean over; 0 for others. */
     controls: number;
     called: { shown: number; prompts: number };

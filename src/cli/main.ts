@@ -5,15 +5,18 @@
 import { Command, CommanderError } from "commander";
 import { packageVersion } from "../package-root.ts";
 import { addActivationsCommand } from "./activations.ts";
+import { addCausalCommand } from "./causal.ts";
 import { addCompareCommand } from "./compare.ts";
 import { addDemoCommand } from "./demo.ts";
 import { addEncodeCommand } from "./encode.ts";
 import { addExportCommand } from "./export.ts";
 import { addFoldCommand } from "./fold.ts";
+import { addGlanceCommand } from "./glance.ts";
 import { addNullCommand } from "./null.ts";
 import { addRunCommand } from "./run.ts";
 import { addStabilityCommand } from "./stability.ts";
 import { addStageCommands } from "./stages.ts";
+import { addSteerCommand } from "./steer.ts";
 import { describeError } from "./terminal.ts";
 import { addVerifyCommand } from "./verify.ts";
 
@@ -29,11 +32,14 @@ export function createProgram(): Command {
       "\nStart here:\n  $ tunediff demo\n  $ tunediff compare BASE FINETUNED --data texts.jsonl --out study\n",
     );
   addDemoCommand(program);
+  addGlanceCommand(program);
   addCompareCommand(program);
   addRunCommand(program);
   addStageCommands(program);
   addNullCommand(program);
   addStabilityCommand(program);
+  addSteerCommand(program);
+  addCausalCommand(program);
   addExportCommand(program);
   addActivationsCommand(program);
   addEncodeCommand(program);

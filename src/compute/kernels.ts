@@ -42,6 +42,21 @@ export interface KernelArena extends Kernels {
    * stops; −1 when there is none. Its readable twin is src/measure/measure-rows-reference.ts.
    */
   measureRows(rows: MeasureRowsArrays): number;
+  /**
+   * e [n] f64 = exp(x − max) of a row of logits x [n ≥ 1] f32; NaN where the row holds one. Readable twin of this and the next:
+   * src/causal/divergence-reference.ts.
+   */
+  exponentials(x: Float32Array, e: Float64Array): { max: number; sum: number };
+  /**
+   * A row x [n ≥ 1] f32 against two others of its length, given with their exponentials. out [4] f64: Σ exp(x − max),
+   * Σ e_first (first − x), Σ exp(x − max) (x − first), Σ e_second (second − x). Returns max.
+   */
+  divergenceSums(
+    x: Float32Array,
+    first: { logits: Float32Array; exponentials: Float64Array },
+    second: { logits: Float32Array; exponentials: Float64Array },
+    out: Float64Array,
+  ): number;
 }
 
 /** What of the WebAssembly global is used; Node's types name its classes without their constructors. */
@@ -77,8 +92,11 @@ type Raw = Record<
   | "countAtLeast"
   | "countDigits"
   | "decodeSparse"
+  | "divergenceSums"
+  | "exponentials"
   | "filterEntries"
   | "gateCodeGradients"
+  | "greatest"
   | "groupEntries"
   | "keepAbove"
   | "kthLargest"
@@ -318,6 +336,26 @@ export function createKernels({ bytes }: { bytes: number }): KernelArena {
           at(arrays.scratch, 2 * width, "scratch"),
         ) - 1
       );
+    },
+    exponentials(x, e) {
+      const n = x.length;
+      const max = raw.greatest(at(x, 1, "x"), n);
+      return { max, sum: raw.exponentials(at(x, 1, "x"), n, max, at(e, n, "e")) };
+    },
+    divergenceSums(x, first, second, out) {
+      const n = x.length;
+      const max = raw.greatest(at(x, 1, "x"), n);
+      raw.divergenceSums(
+        at(x, 1, "x"),
+        n,
+        max,
+        at(first.logits, n, "first.logits"),
+        at(first.exponentials, n, "first.exponentials"),
+        at(second.logits, n, "second.logits"),
+        at(second.exponentials, n, "second.exponentials"),
+        at(out, 4, "out"),
+      );
+      return max;
     },
     sumOfSquares: (source) => raw.sumOfSquares(at(source, 0, "source"), source.length),
     rowNorms(matrix, { nRows, width, columnStart, nColumns, out }) {

@@ -60,13 +60,17 @@ export interface PositionDifference {
   texts: number;
   /** ‖mean difference‖ over the mean norm of the base's residual there; null where that is undefined. */
   relativeNorm: number | null;
-  /** ‖mean difference‖ / mean ‖difference‖: 1, every text is moved alike. */
+  /** ‖mean difference‖ / mean ‖difference‖: 1, every text is moved alike; 0 where no text is moved. */
   consistency: number;
   read: ReadDirection[];
 }
 
+/** The same over all first positions together, BOS left out. */
+export type OverallDifference = Omit<PositionDifference, "position">;
+
 export interface DifferenceSteering {
-  /** Multiple of the mean difference that was added to every position. */
+  model: "base" | "finetuned";
+  /** Multiple of the mean difference of `position` that was added at every position. */
   strength: number;
   sign: 1 | -1;
   position: number;
@@ -80,7 +84,12 @@ export interface LensFindings {
   texts: number;
   layer: number;
   positions: PositionDifference[];
+  overall: OverallDifference;
+  /** The position whose difference speaks for the pair and is steered with, never BOS; null where nothing differs. */
+  mainPosition: number | null;
   steering: DifferenceSteering[];
+  /** What was not done, and why: a sentence each. */
+  leftOut: string[];
 }
 
 export interface ComponentFinding {
@@ -107,11 +116,13 @@ export interface MinedToken {
   /** Positions at which it was among the K of greatest logit difference, fine-tune less base, and that share. */
   count: number;
   share: number;
-  /** Share that the control gives: the same counting with the sign of the difference drawn at random a position. */
+  /** Share that the control gives: the same counting with the sign of the difference drawn at random a position (its expectation). */
   controlShare: number;
-  /** Share of positions at which its logit rose. */
+  /** Of the positions at which either model held it possible: the share at which its logit rose beside the others', and its mean change. */
   fractionPositive: number;
   meanDifference: number;
+  /** Times it stands in the text that was read; 0: a token that never occurs there. */
+  occurrences: number;
 }
 
 export interface MiningFindings {

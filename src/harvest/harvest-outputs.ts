@@ -177,7 +177,11 @@ export async function requireSameRows(storeFolder: string, built: Pick<BuiltRows
 }
 
 /** Ids below both vocabularies' ends, but for those that stand for another token in the base (only legal when replaced). */
-async function commonIds({ pair, base, readsBase }: HarvestOutputsOptions): Promise<CommonIds> {
+export async function commonIds({
+  pair,
+  base,
+  readsBase,
+}: Pick<HarvestOutputsOptions, "pair" | "base" | "readsBase">): Promise<CommonIds> {
   const { checkpoints, tokenizer } = pair;
   const vocabulary = {
     base: checkpoints.base.config.vocabSize,

@@ -66,6 +66,15 @@ export interface Suffix {
   dispose(): Promise<void>;
 }
 
+export interface Blocks {
+  /** The residual fed is the one after this layer. */
+  layer: number;
+  dModel: number;
+  /** Residual after the last layer, before the final norm: [batch, length, dModel] f32; see Prefix.run. */
+  run(batch: ResidualBatch & BatchEdits): Promise<Float32Array>;
+  dispose(): Promise<void>;
+}
+
 export interface FullModel {
   dModel: number;
   vocabSize: number;
@@ -123,6 +132,32 @@ export async function createSuffix(
       checkBatch(batch, config);
       const outputs = await piece.run({ residual: residualTensor(batch, config) }, batch);
       return outputs.logits;
+    },
+    dispose: piece.dispose,
+  };
+}
+
+/**
+ * Residual after `layer` → residual after the last: a suffix without final norm and head, which a suffix of the last layer is then
+ * for the rows that are wanted. Throws ConfigError for the last layer: nothing is left to run.
+ */
+export async function createBlocks(
+  checkpoint: Checkpoint,
+  { layer, ...options }: RunnerOptions & { layer: number },
+): Promise<Blocks> {
+  requireLayer(layer, checkpoint);
+  const { config } = checkpoint;
+  const last = config.nLayers - 1;
+  if (layer === last) throw new ConfigError(`layer: expected one below the last, got the last, ${last}`);
+  const cut: Cut = { start: { afterLayer: layer }, taps: [last], head: undefined };
+  const piece = await openPiece(checkpoint, cut, options);
+  return {
+    layer,
+    dModel: config.dModel,
+    async run(batch) {
+      checkBatch(batch, config);
+      const outputs = await piece.run({ residual: residualTensor(batch, config) }, batch);
+      return outputs[tapName(last)];
     },
     dispose: piece.dispose,
   };

@@ -16,6 +16,11 @@ import { type NamedTokens, readFolderJson, readFolderText } from "./tokenizer-fi
 const MAX_SOURCE_BYTES = 64 * 1024;
 const MAX_OUTPUT_CHARS = 1_000_000;
 
+export interface RenderOptions {
+  /** Go on with the opening of the assistant's turn, for a model to answer; default false. */
+  addGenerationPrompt?: boolean;
+}
+
 export interface ChatTemplate {
   /** Where the source was found, for messages. */
   place: string;
@@ -33,7 +38,7 @@ export interface ChatTemplate {
    * Many chats, in groups that are answered together: one outcome a chat, in order. A chat that the template refuses is
    * an outcome; throws FormatError where the template itself is at fault (does not parse, too slow, too large).
    */
-  renderGroups(groups: ChatMessage[][][]): Promise<RenderOutcome[][]>;
+  renderGroups(groups: ChatMessage[][][], options?: RenderOptions): Promise<RenderOutcome[][]>;
 }
 
 /** Template from its source. place names it in messages. Throws FormatError when it is too long. */
@@ -51,14 +56,17 @@ export function createChatTemplate(options: {
       { hint: "no published template is that long: check the file" },
     );
   }
-  const renderGroups = async (groups: ChatMessage[][][]): Promise<RenderOutcome[][]> => {
+  const renderGroups = async (
+    groups: ChatMessage[][][],
+    { addGenerationPrompt = false }: RenderOptions = {},
+  ): Promise<RenderOutcome[][]> => {
     const items = groups.map((chats) =>
       chats.map((messages) => messages.map(({ role, content }) => ({ role, content }))),
     );
     const globals = Object.fromEntries(Object.entries(namedTokens));
     try {
       const results = await askGuard(
-        { kind: "render", source, globals, items, maxOutputChars: MAX_OUTPUT_CHARS },
+        { kind: "render", source, globals, items, addGenerationPrompt, maxOutputChars: MAX_OUTPUT_CHARS },
         limits,
       );
       return results as RenderOutcome[][];

@@ -79,14 +79,17 @@ function parseTemplate(source: string): Template {
   );
 }
 
-function render(number: number, { source, globals, items, maxOutputChars }: RenderJob): void {
+function render(
+  number: number,
+  { source, globals, items, addGenerationPrompt, maxOutputChars }: RenderJob,
+): void {
   const template = templates.get(source) ?? remember(templates, source, parseTemplate(source));
   for (const chats of items) {
     const result = chats.map((messages): RenderOutcome => {
       try {
         const text = template.render({
           messages,
-          add_generation_prompt: false,
+          add_generation_prompt: addGenerationPrompt,
           tunediff_frozen_date: frozenDate,
           ...globals,
         });

@@ -11,6 +11,8 @@ export interface RenderJob {
   globals: Record<string, string>;
   /** Items of chats; the answer to an item holds one outcome a chat. */
   items: ChatMessage[][][];
+  /** Whether each render goes on with the opening of the assistant's turn. */
+  addGenerationPrompt: boolean;
   maxOutputChars: number;
 }
 

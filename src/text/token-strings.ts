@@ -2,7 +2,8 @@
 //
 // Undoes the two common disguises: GPT-2's byte-to-character table (ByteLevel) and SentencePiece's "▁" with "<0xE2>"
 // byte tokens. One token on its own may be half a character; its bytes are then written as \xNN.
-// For reading only: decoding a whole text is the tokenizer library's job.
+// A run of tokens is decoded from the bytes of all of them (Tokenizer.decode). The white space that SentencePiece's and
+// WordPiece's own decoders put in or take away at the start of a text or before a comma is left as the tokens have it.
 
 import type { TokenizerJson } from "./tokenizer-file.ts";
 
@@ -44,19 +45,20 @@ function usesByteLevel(json: TokenizerJson): boolean {
   return JSON.stringify([json.pre_tokenizer ?? null, json.decoder ?? null]).includes('"ByteLevel"');
 }
 
-/** Function from a vocabulary entry (not an added token) to its readable form. */
-export function createReadableToken(json: TokenizerJson): (token: string) => string {
+/** Function from a vocabulary entry (not an added token) to the bytes of UTF-8 that it stands for. */
+export function createTokenBytes(json: TokenizerJson): (token: string) => Uint8Array {
+  const encoder = new TextEncoder();
   if (!usesByteLevel(json)) {
     return (token) => {
       const byte = BYTE_TOKEN.exec(token);
       return byte
-        ? readableBytes(Uint8Array.of(Number.parseInt(byte[1], 16)))
-        : token.replaceAll(SPACE_MARK, " ");
+        ? Uint8Array.of(Number.parseInt(byte[1], 16))
+        : encoder.encode(token.replaceAll(SPACE_MARK, " "));
     };
   }
   const table = byteLevelTable();
   return (token) => {
     const bytes = Array.from(token, (character) => table.get(character));
-    return bytes.includes(undefined) ? token : readableBytes(Uint8Array.from(bytes as number[]));
+    return bytes.includes(undefined) ? encoder.encode(token) : Uint8Array.from(bytes as number[]);
   };
 }

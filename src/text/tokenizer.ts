@@ -10,7 +10,7 @@ import { FormatError } from "../errors.ts";
 import { createEncodeEngine, type EncodeEngine } from "./encode-engine.ts";
 import type { RawEncoding } from "./guard-protocol.ts";
 import { createGuardedJson, GUARD_MARK, guardedSpelling } from "./guarded-json.ts";
-import { createReadableToken } from "./token-strings.ts";
+import { createTokenBytes, readableBytes } from "./token-strings.ts";
 import {
   hashTokenizer,
   type NamedTokens,
@@ -58,6 +58,11 @@ export interface Tokenizer {
   encodeGuarded(text: string, controls: ControlPlace[]): Promise<Encoding>;
   /** Readable form of a token: surface text with its spaces, control tokens by name, lone bytes as \xNN. */
   tokenString(id: number): string;
+  /**
+   * Text of a run of tokens: characters that several tokens share come out whole, control tokens are left out. Bytes that are
+   * no character become U+FFFD, ids outside the vocabulary their number.
+   */
+  decode(ids: ArrayLike<number>): string;
 }
 
 /** Throws FormatError with the place and the reason of whatever the engine says. */
@@ -161,7 +166,14 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   let vocabSize = 0;
   for (const id of [...tokens.keys(), ...added.keys()]) vocabSize = Math.max(vocabSize, id + 1);
 
-  const readable = createReadableToken(json);
+  const bytesOf = createTokenBytes(json);
+  const controlIds = new Set(specialTokens.values());
+  const bytesOfId = (id: number): Uint8Array => {
+    const token = added.get(id);
+    const entry = tokens.get(id);
+    if (token !== undefined || entry === undefined) return Buffer.from(token ?? `<id ${id}>`);
+    return bytesOf(entry);
+  };
   const encodeBatch = (texts: string[]): Promise<Encoding[]> =>
     naming(folder, "a tokenizer that encodes", async () => {
       const encodings = await engine.encodeBatch(texts);
@@ -204,7 +216,11 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
       const token = added.get(id);
       if (token !== undefined) return token;
       const entry = tokens.get(id);
-      return entry === undefined ? `<id ${id}>` : readable(entry);
+      return entry === undefined ? `<id ${id}>` : readableBytes(bytesOf(entry));
+    },
+    decode: (ids) => {
+      const written = Array.from(ids).filter((id) => !controlIds.has(id));
+      return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Buffer.concat(written.map(bytesOfId)));
     },
   };
 }

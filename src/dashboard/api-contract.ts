@@ -1,0 +1,291 @@
+// What the dashboard's server says to its browser side: the only file of src/ that web/ may import, types alone.
+//
+// Everything derived is read-only; notes.sqlite holds what people write. A part that a study does not have is never left out in silence:
+// Missing says what it is and the command that makes it. Names and units are those of docs/glossary.md.
+
+/** A part of a study that is not there (yet), is older than the dictionary, or of a newer program. */
+export interface Missing {
+  state: "missing" | "outdated" | "running" | "newer" | "damaged";
+  /** One sentence. */
+  words: string;
+  /** What makes it, e.g. "tunediff null STUDY"; "" when it is on its way. */
+  command: string;
+}
+
+export type Part<T> = { state: "made"; value: T } | Missing;
+
+export interface DictionaryEntry {
+  name: string;
+  nLatents: number;
+  sparsity: string;
+  /** The study's own one. */
+  isMain: boolean;
+  measured: boolean;
+}
+
+export interface StudyEntry {
+  /** Number in the path, by which the browser names the study; never a path of the disk. */
+  id: number;
+  title: string;
+  base: string;
+  finetuned: string;
+  layer: { base: number; finetuned: number };
+  dictionaries: DictionaryEntry[];
+  /** A stage that another process works on now. */
+  running: string | null;
+}
+
+/** GET /api/session */
+export interface Session {
+  version: string;
+  studies: StudyEntry[];
+  /** Whether models may be loaded for the labs, and why not. */
+  labs: Part<{ threads: number }>;
+}
+
+export interface Finding {
+  /** Plain words: what, how much. */
+  text: string;
+  latent: number;
+  effect: { name: string; value: number };
+  interval: { low: number; high: number } | null;
+  q: number | null;
+  /** Found again by n of m other dictionaries. */
+  foundAgain: { n: number; m: number } | null;
+}
+
+/** GET /api/studies/:study/:dictionary/overview */
+export interface Overview {
+  pair: StudyEntry;
+  fit: Part<{
+    fve: { base: number; finetuned: number; total: number };
+    l0: number;
+    deadFraction: number;
+    nLatents: number;
+    nRows: number;
+    nDocuments: number;
+  }>;
+  counts: Part<Record<string, number>>;
+  verdicts: Part<Record<string, number>>;
+  nulls: Part<{
+    draws: number;
+    expectedFalseClaims: { finetuned: number; base: number };
+    claimsUpTo: { q: number; finetuned: number; base: number }[];
+  }>;
+  stability: Part<{ others: number; claims: number; foundInAll: number; claimedInAll: number }>;
+  truth: Part<{
+    found: number;
+    planted: number;
+    recall: number;
+    precisionWithTemplate: number;
+    permutedRecall: number;
+  }>;
+  causal: Part<CausalSummary>;
+  glance: Part<{ findings: string[] }>;
+  findings: Finding[];
+  warnings: string[];
+}
+
+/** One bar of the paper's causal figure. */
+export interface CausalBar {
+  name: string;
+  tokenSet: string;
+  kl: number;
+  low: number;
+  high: number;
+  gapClosed: number | null;
+}
+
+export interface CausalSummary {
+  bars: CausalBar[];
+  conversations: number;
+  tokens: number;
+}
+
+/** GET /api/studies/:study/:dictionary/columns: every column of the joined tables. */
+export interface ColumnInfo {
+  name: string;
+  /** Which table it is from: measure, null, stability, causal, lens, notes. */
+  table: string;
+  kind: "number" | "category" | "text";
+  /** Of the glossary; "" when it has none. */
+  description: string;
+  /** Of numbers: over finite values; null when there is none. */
+  range: { low: number; high: number } | null;
+  /** Of categories: the words behind the codes. */
+  words: string[] | null;
+}
+
+/**
+ * GET …/columns/:name: numbers as f64 little-endian, NaN where there is none; categories as u16 codes. nLatents entries,
+ * application/octet-stream. Text columns: a JSON list of strings.
+ */
+
+/** GET …/latents/:latent */
+export interface LatentPage {
+  latent: number;
+  /** Every number of the joined tables, by column name; NaN and infinities as strings "NaN", "Infinity", "-Infinity". */
+  numbers: Record<string, number | string>;
+  categories: Record<string, string>;
+  /** Why the verdict is what it is, one sentence each. */
+  reasons: string[];
+  lens: Part<{
+    promotedBase: TokenScore[];
+    suppressedBase: TokenScore[];
+    promotedFinetuned: TokenScore[];
+    suppressedFinetuned: TokenScore[];
+  }>;
+  /** Shares of rows of each role, dataset, template slot and position decile in which it fired. */
+  where: Record<string, { name: string; share: number; rows: number }[]>;
+  tokensAtPeak: { token: string; count: number }[];
+  tokensBeforePeak: { token: string; count: number }[];
+  histogram: { edges: number[]; counts: number[] } | null;
+  nearest: Record<"finetuned" | "base" | "across", { latent: number; cosine: number }[]>;
+  twins: { latent: number; cosine: number; divergence: number | null }[];
+  causal: Part<{
+    gapClosed: Estimate;
+    damage: Estimate;
+    controlGapClosed: number;
+    controlDamage: number;
+    movedTexts: { conversation: string; change: number }[];
+    movedTokens: { token: string; change: number; count: number }[];
+  }>;
+  note: Note;
+}
+
+export interface Estimate {
+  mean: number;
+  low: number;
+  high: number;
+}
+
+export interface TokenScore {
+  token: string;
+  tokenId: number;
+  score: number;
+}
+
+/** GET …/latents/:latent/examples?bin=&from=&count= */
+export interface ExamplePage {
+  total: number;
+  examples: Example[];
+}
+
+export interface Example {
+  bin: number;
+  rank: number;
+  documentId: string;
+  dataset: string;
+  rowStart: number;
+  tokens: string[];
+  activations: number[];
+  peak: number;
+  maxActivation: number;
+  /** Encoder contributions of each model to the pre-activation, a token; null without the store. */
+  contributions: { base: number[]; finetuned: number[]; bias: number } | null;
+  /** Both models' expectations of the token after each one; null without outputs. */
+  outputs:
+    | {
+        kl: number;
+        base: { token: string; probability: number }[];
+        finetuned: { token: string; probability: number }[];
+      }[]
+    | null;
+}
+
+/** GET …/search?q=&mode=text|regex&in=examples|labels: server-sent events, a SearchBatch each, the last with done. */
+export interface SearchBatch {
+  hits: SearchHit[];
+  /** Examples looked at, of all that could match. */
+  looked: number;
+  candidates: number;
+  done: boolean;
+  /** The bound on hits was reached. */
+  truncated: boolean;
+}
+
+export interface SearchHit {
+  latent: number;
+  bin: number;
+  rank: number;
+  /** Text around the match, and where in it the match is. */
+  text: string;
+  start: number;
+  end: number;
+}
+
+export interface Note {
+  label: string;
+  text: string;
+  tags: string[];
+  starred: boolean;
+  /** ISO time; "" when never written. */
+  updated: string;
+}
+
+/** A table's columns, order, filters, or a plot's selection, kept under a name. */
+export interface SavedView {
+  name: string;
+  /** The query part of the address that shows it. */
+  query: string;
+}
+
+export const API_LIMITS = {
+  /** Characters. */
+  label: 200,
+  noteText: 20_000,
+  tag: 60,
+  tags: 40,
+  viewName: 120,
+  viewQuery: 8000,
+  searchText: 400,
+  prompt: 20_000,
+  /** Hits of one search. */
+  hits: 2000,
+  /** Examples of one page. */
+  examples: 100,
+  /** Bytes of a request's body. */
+  body: 256_000,
+} as const;
+
+/** POST …/labs/prompt: what fires where, and what both models expect; one answer. */
+export interface PromptReading {
+  tokens: string[];
+  roles: string[];
+  /** KL(p_finetuned ‖ p_base), nats. */
+  kl: number[];
+  nextBase: { token: string; probability: number }[][];
+  nextFinetuned: { token: string; probability: number }[][];
+  /** Latents that fire anywhere: claims first, by greatest activation. */
+  latents: { latent: number; claim: string; label: string; activations: number[]; max: number }[];
+}
+
+/** POST …/labs/steer: server-sent events. */
+export type SteerEvent =
+  | { kind: "token"; arm: string; prompt: number; seed: number; text: string }
+  | {
+      kind: "answer";
+      arm: string;
+      prompt: number;
+      seed: number;
+      text: string;
+      perplexity: number;
+      degenerate: string;
+    }
+  | { kind: "done" }
+  | { kind: "failed"; words: string };
+
+/** GET …/training: lines of metrics.jsonl; then server-sent events at …/training/live. */
+export interface TrainingLine {
+  step: number;
+  loss: number;
+  fve: { base: number; finetuned: number; total: number };
+  l0: number;
+  dead: number;
+}
+
+/** Every refusal and error, with its HTTP status. No stack, no path of the disk. */
+export interface ApiError {
+  error: string;
+  hint: string;
+}
