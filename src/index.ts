@@ -1,5 +1,13 @@
 // The library: every stage as a function, and the readers of what the stages write. The command line is built on the same.
 
+export * from "./causal/causal-contract.ts";
+export { type CausalRecord, readCausal } from "./causal/causal-file.ts";
+export { readEffects } from "./causal/effects-table.ts";
+export { createPatchEvaluator, type PatchEvaluator } from "./causal/patch-evaluator.ts";
+export { runPatching } from "./causal/patching.ts";
+export { spliceMetrics } from "./causal/splice.ts";
+export { steer } from "./causal/steer.ts";
+export { steeringVector } from "./causal/steering-vectors.ts";
 export type { Dictionary, Encoder, Normaliser, SparseCodes } from "./dictionary/dictionary.ts";
 export { loadDictionary, saveDictionary } from "./dictionary/dictionary-file.ts";
 export { createEncoder } from "./dictionary/encode.ts";
@@ -7,6 +15,9 @@ export { encodeActivationsFile } from "./dictionary/encode-file.ts";
 export { foldNormaliser } from "./dictionary/fold-normaliser.ts";
 export * from "./errors.ts";
 export { openSafetensors, writeSafetensors } from "./formats/safetensors.ts";
+export { glance } from "./glance/glance.ts";
+export type { Glance } from "./glance/glance-contract.ts";
+export { readGlance } from "./glance/glance-file.ts";
 export { captureActivations } from "./harvest/activations.ts";
 export { harvest } from "./harvest/harvest.ts";
 export { inspectPair } from "./harvest/inspect-pair.ts";
@@ -30,6 +41,7 @@ export { readStabilityRecord, readStabilityTable } from "./measure/stability-fil
 export { findTwins } from "./measure/twins.ts";
 export { verdictReason } from "./measure/verdict.ts";
 export type { Progress, ReportProgress } from "./progress.ts";
+export { renderGlancePage } from "./report/glance-page.ts";
 export { writeLatentsTable } from "./report/latents-table.ts";
 export { renderReport } from "./report/report.ts";
 export type { ReportInput } from "./report/report-input.ts";

@@ -73,7 +73,11 @@ test("the packed package installs into an empty folder and its demo keeps the co
       precisionWithTemplate: figure,
       permutedRecall: figure,
     },
-    seconds: { harvest: figure, train: figure, measure: figure, report: figure, total: figure },
+    causal: { conversations: figure, predictedTokens: figure },
+    seconds: {
+      ...{ harvest: figure, train: figure, measure: figure },
+      ...{ glance: figure, causal: figure, report: figure, total: figure },
+    },
     peakRssBytes: figure,
   });
   for (const concept of result.truth.concepts) {

@@ -159,6 +159,7 @@ export interface PatchingResult {
     answers: "written" | "finetuned";
     split: string;
     count: number;
+    /** That were read; predicted ones are counted in every set of an outcome. */
     tokens: number;
     /** Left out, by reason. */
     excluded: Record<string, number>;

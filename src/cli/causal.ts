@@ -213,7 +213,7 @@ function patchingLines({ patching }: CausalRecord): string[] {
   return [
     line(
       "conversations",
-      `${conversations.count}, ${conversations.tokens} predicted tokens${excluded.length > 0 ? `; left out: ${excluded.join(", ")}` : ""}`,
+      `${conversations.count}, ${outcomes[0]?.sets.all.tokens ?? 0} predicted tokens${excluded.length > 0 ? `; left out: ${excluded.join(", ")}` : ""}`,
     ),
     head,
     ...outcomes.map(

@@ -11,8 +11,8 @@ const result: ComparisonResult = {
   schemaVersion: 1,
   ...{ seed: 0, fve: summary.fve, l0: 5, deadFraction: 0, nLatents: 2048, counts: summary.counts },
   ...{ verdicts: summary.verdicts, twins: 4, truth: null },
-  ...{ nullPairs: null, stability: null, sparsities: null },
-  seconds: { harvest: 1, train: 1, measure: 1, report: 1, total: 4 },
+  ...{ nullPairs: null, stability: null, sparsities: null, causal: null },
+  seconds: { harvest: 1, train: 1, measure: 1, glance: 1, causal: 1, report: 1, total: 6 },
   ...{ peakRssBytes: 1, report: "/study/report.html", warnings: [] },
 };
 

@@ -9,9 +9,12 @@ import { writeFileAtomic } from "../formats/atomic.ts";
 import { ensureFolder } from "../formats/disk.ts";
 import { packageRoot, packageVersion } from "../package-root.ts";
 import type { SparsityFigures } from "../report/sparsity-comparison.ts";
+import { runCausalStudy } from "../study/causal-study.ts";
 import { parseStudyConfig, type StudyConfig, type StudyConfigInput } from "../study/config.ts";
 import { runFullDemo } from "../study/demo-full.ts";
+import { glanceAtStudy } from "../study/glance-study.ts";
 import { type ComparisonResult, collectResult } from "../study/result.ts";
+import type { StudyOptions } from "../study/run-study.ts";
 import { parseNumberOption } from "./compare.ts";
 import { interruptSignal, runStudyCommand } from "./session.ts";
 import { createProgressPrinter, pc } from "./terminal.ts";
@@ -20,7 +23,9 @@ import { createProgressPrinter, pc } from "./terminal.ts";
 const CORPUS = { seed: 1, chats: 3500, worldDocuments: 1000, bibleParagraphs: 400 } as const;
 
 /** What suits the bundled pair; chosen on an earlier one of the same make, see docs/log.md. */
-const DEMO_DICTIONARY = { nLatents: 2048, k: 5, steps: 900 } as const;
+const DEMO_DICTIONARY = { nLatents: 3072, k: 4, steps: 900 } as const;
+/** Chats whose answers are patched, and latents that are added and removed one by one, claims first. */
+const DEMO_CAUSAL = { conversations: 100, most: 250 } as const;
 /** The last block: what the model is about to do is settled there. */
 const DEMO_LAYER = 4;
 
@@ -75,9 +80,17 @@ export function addDemoCommand(program: Command): void {
       const isJson = options.json === true;
       const commands = [`npx tunediff demo --seed ${seed}${isFull ? " --full" : ""}`];
       // The plain result first; the one object on stdout comes last and holds all.
-      await runStudyCommand({ folder, config, commands, json: isJson && !isFull });
+      await runStudyCommand({ folder, config, commands, json: isJson && !isFull, late: demoTables });
       if (isFull) await runFullCommand({ folder, config, commands, json: isJson });
     });
+}
+
+/** A glance at the pair, and what the claims do to the answers. */
+async function demoTables(
+  options: Pick<StudyOptions, "folder" | "config" | "reportProgress" | "signal">,
+): Promise<string[]> {
+  await glanceAtStudy(options);
+  return (await runCausalStudy({ ...options, ...DEMO_CAUSAL })).warnings;
 }
 
 async function runFullCommand({

@@ -48,24 +48,24 @@ test("a mistake ends with its exit code and says what to do", async () => {
   expect(one.stderr).toContain("give the fine-tune");
 }, 60_000);
 
+const FILES = { json: "/out/glance.json", page: "/out/glance.html" };
+
 test("the lines for people show peaks, tokens and directions, whole tokens on one line", () => {
   const glance = sampleGlance();
-  const text = glanceText(
-    { ...glance, findings: [`${"word ".repeat(20)}" bans" 35 %.`] },
-    "/out/glance.json",
-  );
+  const text = glanceText({ ...glance, findings: [`${"word ".repeat(20)}" bans" 35 %.`] }, FILES);
   expect(text).toMatch(/KL +base +fine-tune +after\n +9\.00 +" boat" 60 % +" cake" 97 % +… Bake a/);
   expect(text).toMatch(/" cake" +40 % +\(25 %\) +" boat" +40 % +\(25 %\)/);
   expect(text).toMatch(/mean at position 1 +logit lens +" cake" +" boat"/);
   expect(text).toContain('" bans"');
   expect(text).toContain("35 %.");
   expect(text).toContain("/out/glance.json");
+  expect(text).toContain("/out/glance.html");
 });
 
 test("where nothing differs the lines say so and show no table", () => {
   const glance = sampleGlance();
   const quantiles = { p50: 0, p90: 0, p99: 0, max: 0 };
-  const text = glanceText({ ...glance, kl: { ...glance.kl, quantiles }, findings: [] }, "/g");
+  const text = glanceText({ ...glance, kl: { ...glance.kl, quantiles }, findings: [] }, FILES);
   expect(text).toContain("Nothing differs: KL is 0 at all 100 tokens.");
   expect(text).not.toContain("Where they part");
 });

@@ -7,9 +7,9 @@ import { ConfigError, FormatError } from "../errors.ts";
 import { percent, quote } from "../glance/findings.ts";
 import { type GlanceOptions, glance } from "../glance/glance.ts";
 import type { Glance, MinedToken, PeakText, ReadDirection } from "../glance/glance-contract.ts";
-import { writeGlance } from "../glance/glance-file.ts";
 import { parseDevice } from "../lm/device.ts";
 import { readStudyConfig } from "../study/config.ts";
+import { glanceOptionsOf, writeGlanceFiles } from "../study/glance-study.ts";
 import { parseLayer, parseNumberOption, parseReplacements } from "./compare.ts";
 import { interruptSignal } from "./session.ts";
 import { createProgressPrinter, pc, shortDuration } from "./terminal.ts";
@@ -41,7 +41,7 @@ export function addGlanceCommand(program: Command): void {
       "--layer <n | base:finetuned>",
       "0-based block whose output is compared (default: the middle one)",
     )
-    .option("--out <folder>", "where glance.json goes (default: glance, or the study's folder)")
+    .option("--out <folder>", "where glance.json and glance.html go (default: glance, or the study's folder)")
     .option("--tokens <n>", "tokens to look at, about (default: 16384, fewer for large models)")
     .option("--seed <n>", "which documents are drawn, what the models write (default: 0)")
     .option("--no-steering", "do not answer prompts with the mean difference added")
@@ -60,12 +60,12 @@ export function addGlanceCommand(program: Command): void {
           reportProgress: printer.report,
           signal: interrupt.signal,
         });
-        const path = await writeGlance(out, result);
+        const { json, page } = await writeGlanceFiles(out, result);
         printer.finish();
         for (const warning of result.warnings) {
           process.stderr.write(`${pc.yellow("warning:")} ${warning}\n`);
         }
-        process.stderr.write(`${glanceText(result, path)}\n`);
+        process.stderr.write(`${glanceText(result, { json, page })}\n`);
         if (flags.json) process.stdout.write(`${JSON.stringify(result)}\n`);
       } finally {
         printer.finish();
@@ -108,25 +108,15 @@ async function glanceOptions({
       hint: "give the fine-tune's folder behind the base's, or a study folder alone",
     });
   }
-  const study = await readStudyConfig(path);
+  const asked = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   return {
-    options: {
-      ...common,
-      ...{ base: study.base, finetuned: study.finetuned },
-      data: given.data ?? study.data,
-      layer: given.layer ?? study.layer,
-      seed: given.seed ?? study.seed,
-      baseReplacements: given.baseReplacements ?? study.store.baseReplacements,
-      skipFirst: study.store.skipFirst,
-      threads: given.threads ?? study.threads,
-      device: given.device ?? study.device,
-    },
+    options: { ...common, ...glanceOptionsOf(await readStudyConfig(path)), ...asked },
     out: resolve(flags.out ?? folder),
   };
 }
 
 /** The closing lines for people. Pure. */
-export function glanceText(glance: Glance, path: string): string {
+export function glanceText(glance: Glance, { json, page }: { json: string; page: string }): string {
   const { findings, kl, lens, pca, mining, text, seconds } = glance;
   const isSame = findings.length === 0;
   const found = isSame
@@ -142,7 +132,8 @@ export function glanceText(glance: Glance, path: string): string {
     "",
     ...wrap(text.description, "  text    "),
     `  time    ${shortDuration(seconds)}`,
-    `  file    ${pc.cyan(path)}`,
+    `  file    ${pc.cyan(json)}`,
+    `  page    ${pc.cyan(page)}`,
   ];
   return lines.join("\n");
 }

@@ -66,22 +66,27 @@ export interface StudyCommand {
   json: boolean;
   /** Stop after this stage; no result is printed then. */
   until?: StageName;
+  /** Tables that come after the stages and before the last report; returns warnings. */
+  late?: (options: LateOptions) => Promise<readonly string[]>;
 }
 
 /** Runs a study as a person's command: progress, warnings, summary or JSON. */
 export async function runStudyCommand(command: StudyCommand): Promise<void> {
-  const { folder, config, commands, json, until } = command;
+  const { folder, config, commands, json, until, late } = command;
   const printer = createProgressPrinter(process.stderr);
   const interrupt = interruptSignal();
   try {
-    const run = await runStudy({
-      folder,
-      config,
-      commands,
-      until,
-      reportProgress: printer.report,
-      signal: interrupt.signal,
-    });
+    const options = { folder, config, reportProgress: printer.report, signal: interrupt.signal };
+    // Without the report where it is written last anyway.
+    const stages = late === undefined ? until : "truth";
+    let run = await runStudy({ ...options, commands, ...(stages !== undefined && { until: stages }) });
+    if (late !== undefined) {
+      const warnings = await late(options);
+      const { skipped } = run;
+      run = await runStudy({ ...options, commands });
+      run.skipped = skipped;
+      run.warnings.push(...warnings.filter((warning) => !run.warnings.includes(warning)));
+    }
     printer.finish();
     for (const warning of run.warnings) process.stderr.write(`${pc.yellow("warning:")} ${warning}\n`);
     if (run.skipped.length > 0)
@@ -105,7 +110,7 @@ export async function runStudyCommand(command: StudyCommand): Promise<void> {
 /** The closing lines for people. Pure. */
 export function summaryText(result: ComparisonResult): string {
   const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
-  const { fve, counts, truth } = result;
+  const { fve, counts, truth, causal } = result;
   const lines = [
     "",
     pc.bold("What the fine-tune changed"),
@@ -119,6 +124,16 @@ export function summaryText(result: ComparisonResult): string {
       `  against truth  ${truth.conceptsFound} of ${truth.conceptsPlanted} planted behaviours found (recall ${truth.recall.toFixed(2)}; labels permuted ${truth.permutedRecall.toFixed(2)})`,
       `                 precision ${truth.precision.toFixed(2)} without, ${truth.precisionWithTemplate.toFixed(2)} with template latents`,
       `                 found: ${found.length > 0 ? found.join(", ") : "none"}`,
+    );
+  }
+  const gapOf = (name: string): string | undefined => {
+    const gapClosed = causal?.outcomes.find((outcome) => outcome.name === name)?.gapClosed;
+    return gapClosed == null ? undefined : percent(gapClosed);
+  };
+  const [claims, controls] = [gapOf("claims, additive"), gapOf("claims, additive control")];
+  if (claims !== undefined) {
+    lines.push(
+      `  causes         put into the base, the claims close ${pc.bold(claims)} of the gap between the answers${controls === undefined ? "" : `; as many random latents like them ${controls}`}`,
     );
   }
   lines.push(

@@ -149,4 +149,6 @@ export interface Glance {
   /** Up to ten plain sentences, strongest first; none where the models do not differ. */
   findings: string[];
   warnings: string[];
+  /** Hash of all that a study's glance was made from; absent for one outside a study. */
+  key?: string | undefined;
 }

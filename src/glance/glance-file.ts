@@ -127,6 +127,7 @@ const schema = z.object({
   }),
   findings: z.array(z.string()),
   warnings: z.array(z.string()),
+  key: z.string().optional(),
 });
 
 /** Writes FOLDER/glance.json in one step, the folder first where there is none; returns its path. Throws StorageError. */

@@ -1,4 +1,4 @@
-// Made-up null pairs, other seeds, twins, another sparsity and samples for the report's tests; goes with report-fixture.test.data.ts.
+// Made-up null pairs, other seeds, twins, another sparsity, causes and samples for the report's tests; goes with report-fixture.test.data.ts.
 
 import { candidateScores, countSide, qValues } from "../measure/false-discovery.ts";
 import type { LatentExample, LatentMeasure, LatentTwin } from "../measure/measure-contract.ts";
@@ -11,6 +11,7 @@ import {
   summariseStability,
 } from "../measure/stability.ts";
 import { claimsHash } from "../measure/stability-file.ts";
+import { madeCauses } from "./causal-fixture.test.data.ts";
 import type { LateTables, Nulls, StabilityTable } from "./late-tables.ts";
 import type { SparsityComparison, SparsityFigures } from "./sparsity-comparison.ts";
 
@@ -21,6 +22,14 @@ export const ABSENT: LateTables = {
   nulls: { state: "absent" },
   stability: { state: "absent" },
   sparsity: { state: "absent" },
+  causal: { state: "absent" },
+};
+
+export const OUTDATED: LateTables = {
+  nulls: { state: "outdated" },
+  stability: { state: "outdated" },
+  sparsity: { state: "outdated" },
+  causal: { state: "outdated" },
 };
 
 export function madeLateTables(latents: readonly LatentMeasure[], dictionarySha256 = SHA): LateTables {
@@ -28,6 +37,7 @@ export function madeLateTables(latents: readonly LatentMeasure[], dictionarySha2
     nulls: { state: "made", value: madeNulls(latents, dictionarySha256) },
     stability: { state: "made", value: madeStability(latents, dictionarySha256) },
     sparsity: { state: "made", value: madeSparsity(latents, dictionarySha256) },
+    causal: { state: "made", value: madeCauses(latents, dictionarySha256) },
   };
 }
 

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { FormatError, StorageError } from "../errors.ts";
+import { writeGlance } from "../glance/glance-file.ts";
 import { writeLens } from "../lens/lens-file.ts";
 import { writeExamples } from "../measure/examples-file.ts";
 import { measurePaths, writeSummary } from "../measure/measure-files.ts";
@@ -12,6 +13,7 @@ import { sourceOfStore } from "../store/row-source.ts";
 import { createStoreWriter } from "../store/store-writer.ts";
 import { writeTruth } from "../truth/truth-file.ts";
 import { type CollectOptions, collectReportInput, displayName } from "./collect.ts";
+import { madeGlance } from "./glance-fixture.test.data.ts";
 import { renderReport } from "./report.ts";
 import { reportFixture } from "./report-fixture.test.data.ts";
 
@@ -190,6 +192,25 @@ test("truth is there when it was scored and absent when not", async () => {
   expect(read?.concepts.map((concept) => concept.name)).toEqual(
     truth.concepts.map((concept) => concept.name),
   );
+});
+
+test("a glance is of this study when its models and layer are", async () => {
+  expect((await collectReportInput(options)).glance).toEqual({ state: "absent" });
+  const glance = madeGlance({ hostile: false });
+  const models = { base: "/elsewhere/mini/base", finetuned: "/elsewhere/mini/finetuned" };
+  await writeGlance(root, { ...glance, ...models });
+  expect((await collectReportInput(options)).glance).toEqual({
+    state: "made",
+    value: { glance: { ...glance, ...models }, planted: null },
+  });
+  for (const other of [{ base: "/elsewhere/other" }, { layer: { base: 3, finetuned: 2 } }]) {
+    await writeGlance(root, { ...glance, ...models, ...other });
+    expect((await collectReportInput(options)).glance).toEqual({ state: "outdated" });
+  }
+  const adapted = { ...options.lock, finetuned: { ...options.lock.finetuned, adapter: "/x/lora" } };
+  await writeGlance(root, { ...glance, ...models, finetuned: "/x/lora" });
+  expect((await collectReportInput({ ...options, lock: adapted })).glance.state).toBe("made");
+  await rm(join(root, "glance.json"));
 });
 
 test("a torn last line of the training log is passed over, a line that is no JSON is named", async () => {

@@ -2,7 +2,7 @@
 //
 // The layout is that of docs/formats.md. What the page does with it is report.ts.
 
-import { basename, dirname, join } from "node:path";
+import { basename, join } from "node:path";
 import { StorageError } from "../errors.ts";
 import { readJsonLinesArray } from "../formats/jsonl.ts";
 import { readLens } from "../lens/lens-file.ts";
@@ -15,9 +15,13 @@ import type { TrainConfig } from "../training/config.ts";
 import { isTrainingLine, METRICS_FILE, type MetricsEntry } from "../training/metrics.ts";
 import { readTrainingRecord, type TrainingRecord } from "../training/training-record.ts";
 import { readTruth } from "../truth/truth-file.ts";
+import { displayName } from "./display-name.ts";
+import { readGlanceOfStudy } from "./glance-of-study.ts";
 import { readLateTables } from "./late-tables.ts";
 import type { PerModel, ReportInput, TrainingMetric } from "./report-input.ts";
 import { CARD_LIMITS } from "./sections/claims.ts";
+
+export { displayName } from "./display-name.ts";
 
 interface ComparedModel {
   /** Folder or id, as the user named it. */
@@ -96,6 +100,10 @@ export async function collectReportInput(options: CollectOptions): Promise<Repor
     samples: (latent) => examples.get(latent)?.sample ?? [],
     truth: await readTruth(dictionaryFolder),
     ...(await readLateTables({ folder: dictionaryFolder, dictionarySha256, latents })),
+    glance: await readGlanceOfStudy({
+      ...{ dictionaryFolder, lock },
+      storeFolder: join(folder, "stores", config.store.name),
+    }),
     warnings: [...new Set([...options.warnings, ...training.warnings])],
     commands,
     seconds,
@@ -208,14 +216,6 @@ async function stageSeconds(journalPath: string): Promise<Record<string, number>
 
 function modelName({ path, adapter }: ComparedModel): string {
   return adapter === undefined ? displayName(path) : `${displayName(path)} + ${displayName(adapter)}`;
-}
-
-/** The end of a path that tells two models apart: "minichat/base", "Llama-3.1-8B". */
-export function displayName(path: string): string {
-  const name = basename(path);
-  return /^(base|finetuned|tuned|model|checkpoint.*|merged|snapshot)$/i.test(name)
-    ? `${basename(dirname(path))}/${name}`
-    : name;
 }
 
 function perModel(value: { base: number; finetuned: number }): PerModel {

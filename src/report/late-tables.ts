@@ -1,5 +1,5 @@
-// Tables that may come after a report: null draws, stability over seeds, another sparsity. Each is absent, of another
-// dictionary than the study's of today (outdated), or made.
+// Tables that may come after a report: null draws, stability over seeds, another sparsity, causal experiments. Each is absent, of
+// another dictionary than the study's of today (outdated), or made. A glance (glance-of-study.ts) comes later or earlier alike.
 //
 // Read here for the report and for --json; their contents are also part of the report's key, so that a table that came later
 // makes the page again. What they mean: measure/false-discovery.ts, measure/stability.ts, sparsity-comparison.ts.
@@ -7,6 +7,7 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { causalPath } from "../causal/causal-file.ts";
 import {
   type NullRecord,
   type NullRow,
@@ -22,9 +23,12 @@ import {
   type StabilityRecord,
   stabilityPaths,
 } from "../measure/stability-file.ts";
+import { type Causes, readCauses } from "./causes.ts";
+import { glancePath } from "./glance-of-study.ts";
+import type { LateTable } from "./late-table.ts";
 import { readSparsityComparison, type SparsityComparison, sparsityPath } from "./sparsity-comparison.ts";
 
-export type LateTable<T> = { state: "absent" } | { state: "outdated" } | { state: "made"; value: T };
+export type { LateTable } from "./late-table.ts";
 
 export interface Nulls {
   record: NullRecord;
@@ -42,6 +46,7 @@ export interface LateTables {
   nulls: LateTable<Nulls>;
   stability: LateTable<StabilityTable>;
   sparsity: LateTable<SparsityComparison>;
+  causal: LateTable<Causes>;
 }
 
 /** What today's dictionary is known by. */
@@ -59,6 +64,7 @@ export async function readLateTables(today: DictionaryOfToday): Promise<LateTabl
     nulls: await readNulls(today),
     stability: await readStability(today),
     sparsity: await readSparsity(today),
+    causal: await readCauses(today),
   };
 }
 
@@ -104,12 +110,14 @@ async function readSparsity({
     : { state: "outdated" };
 }
 
-/** SHA-256 of each record that is there, by its name: the same tables give the same key. */
+/** SHA-256 of each record that is there, by its name, the study's glance among them: the same tables give the same key. */
 export async function lateTablesKey(dictionaryFolder: string): Promise<Record<string, string>> {
   const paths = {
     nulls: nullPaths(dictionaryFolder).record,
     stability: stabilityPaths(dictionaryFolder).record,
     sparsity: sparsityPath(dictionaryFolder),
+    causal: causalPath(dictionaryFolder),
+    glance: glancePath(dictionaryFolder),
   };
   const key: Record<string, string> = {};
   for (const [name, path] of Object.entries(paths)) {

@@ -23,18 +23,11 @@ import { createRng } from "../numerics/rng.ts";
 import { ROLES } from "../store/rows.ts";
 import type { ConceptScore, TruthScore } from "../truth/truth-contract.ts";
 import { ABSENT, madeLateTables, madeSample, madeTwins } from "./certainty-fixture.test.data.ts";
+import { MADE_PLANTED, madeGlance } from "./glance-fixture.test.data.ts";
+import { HOSTILE } from "./hostile.test.data.ts";
 import type { ReportInput } from "./report-input.ts";
 
-export const HOSTILE = {
-  script: "</script><img src=x onerror=alert(1)>",
-  override: "abc\u202edcba\u202c",
-  nul: "a\u0000b",
-  emoji: " 🦊",
-  newline: "\n",
-  quote: "\"' onmouseover='alert(2)",
-  surrogate: "x\ud800y",
-  combining: "\u0301",
-} as const;
+export { HOSTILE } from "./hostile.test.data.ts";
 
 // biome-ignore format: a list
 const CONCEPTS = [
@@ -85,7 +78,7 @@ export interface FixtureOptions {
   withTruth?: boolean;
   withLens?: boolean;
   hostile?: boolean;
-  /** Null pairs, other seeds and another sparsity; default true. */
+  /** Null pairs, other seeds, another sparsity, causes and a glance; default true. */
   withLateTables?: boolean;
 }
 
@@ -177,6 +170,12 @@ export function reportFixture(options: FixtureOptions = {}): ReportInput {
     examples: (latent) => madeExamples(latent, latents[latent].maxActivation, uniform, hostile),
     samples: (latent) => madeSample(madeExamples(latent, latents[latent].maxActivation, uniform, hostile)),
     ...(withLateTables ? madeLateTables(latents) : ABSENT),
+    glance: withLateTables
+      ? {
+          state: "made",
+          value: { glance: madeGlance({ hostile }), planted: withTruth ? MADE_PLANTED : null },
+        }
+      : { state: "absent" },
     truth: withTruth ? madeTruth(latents, uniform) : undefined,
     warnings: hostile ? ["rounding: bf16 loses 6.1 % of the difference at base-L3; store f32 instead"] : [],
     commands: ["npx tunediff demo --out study --seed 7", "npx tunediff report study"],

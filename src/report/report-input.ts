@@ -4,6 +4,8 @@ import type { LatentLens } from "../lens/lens-contract.ts";
 import type { LatentExample, LatentMeasure, MeasureSummary } from "../measure/measure-contract.ts";
 import type { Split } from "../store/rows.ts";
 import type { TruthScore } from "../truth/truth-contract.ts";
+import type { GlanceOfStudy } from "./glance-of-study.ts";
+import type { LateTable } from "./late-table.ts";
 import type { LateTables } from "./late-tables.ts";
 
 /** One figure for both models, or one each. */
@@ -71,6 +73,8 @@ export interface ReportInput extends LateTables {
   /** Drawn from the paper's activation bins, weakest bin first; asked only for claims. */
   samples: (latent: number) => LatentExample[];
   truth?: TruthScore;
+  /** Of these models and this layer; else outdated. */
+  glance: LateTable<GlanceOfStudy>;
   warnings: string[];
   /** How to make this again, one command each. */
   commands: string[];

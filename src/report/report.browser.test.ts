@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { madeGlance } from "./glance-fixture.test.data.ts";
+import { GLANCE_PAGE, renderGlancePage } from "./glance-page.ts";
 import { renderReport } from "./report.ts";
 import { reportFixture } from "./report-fixture.test.data.ts";
 
@@ -23,12 +25,16 @@ describe.skipIf(!isPresent)("report.html opened from disk", () => {
   let browser: Browser;
   let folder: string;
   let url: string;
+  let glanceUrl: string;
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "tunediff-report-"));
     const path = join(folder, "report.html");
     await writeFile(path, renderReport(reportFixture({ nLatents: 512, nFinetunedClaims: N_CLAIMS })));
     url = pathToFileURL(path).href;
+    const glancePath = join(folder, GLANCE_PAGE);
+    await writeFile(glancePath, renderGlancePage(madeGlance()));
+    glanceUrl = pathToFileURL(glancePath).href;
     browser = await chromium.launch({
       executablePath: CHROMIUM,
       args: [
@@ -61,7 +67,7 @@ describe.skipIf(!isPresent)("report.html opened from disk", () => {
       await dialog.dismiss();
     });
     page.on("request", (request) => {
-      if (request.url() !== url && request.url() !== "data:,") faults.push(`request: ${request.url()}`);
+      if (![url, glanceUrl, "data:,"].includes(request.url())) faults.push(`request: ${request.url()}`);
     });
     await page.goto(url);
     return { page, faults };
@@ -80,6 +86,22 @@ describe.skipIf(!isPresent)("report.html opened from disk", () => {
         expect(background).toBe(colorScheme === "dark" ? "rgb(23, 24, 27)" : "rgb(252, 251, 248)");
       }
     }
+    expect(faults).toEqual([]);
+  });
+
+  test("the link of the report leads to the glance, silent and no wider than the page, folded parts open", async () => {
+    const { page, faults } = await open();
+    await page.locator("#glance a").first().click();
+    await page.waitForURL(glanceUrl);
+    await page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true");
+    for (const width of [1280, 390]) {
+      await page.setViewportSize({ width, height: 900 });
+      const [scroll, client] = (await page.evaluate(
+        "[document.documentElement.scrollWidth, document.documentElement.clientWidth]",
+      )) as [number, number];
+      expect(scroll).toBeLessThanOrEqual(client);
+    }
+    expect(await page.locator("img, script").count()).toBe(0);
     expect(faults).toEqual([]);
   });
 

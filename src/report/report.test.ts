@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
-import { ABSENT } from "./certainty-fixture.test.data.ts";
+import { ABSENT, OUTDATED } from "./certainty-fixture.test.data.ts";
 import { formatCount, formatFixed } from "./format.ts";
 import { showInvisible } from "./html.ts";
+import { parseTags } from "./page-check.test.helper.ts";
 import { rankClaims } from "./rank-claims.ts";
 import { renderReport } from "./report.ts";
 import { HOSTILE, reportFixture } from "./report-fixture.test.data.ts";
@@ -37,11 +38,8 @@ const unequal = renderReport({
 });
 const small = reportFixture({ nLatents: 256, nFinetunedClaims: 4, nBaseClaims: 2, withTruth: false });
 /** Tables of an older dictionary; and a first study, before `null` and `stability`. */
-const outdated = renderReport({
-  ...small,
-  ...{ nulls: { state: "outdated" }, stability: { state: "outdated" }, sparsity: { state: "outdated" } },
-});
-const absent = renderReport({ ...small, ...ABSENT });
+const outdated = renderReport({ ...small, ...OUTDATED, glance: { state: "outdated" } });
+const absent = renderReport({ ...small, ...ABSENT, glance: { state: "absent" } });
 /** No nu has a limit, and nothing was counted: what small data gives. */
 const NO_LIMITS = { low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY };
 const NO_LIMIT_OF_ANY = { nuActivation: NO_LIMITS, nuReconstruction: NO_LIMITS, nuError: NO_LIMITS };
@@ -64,37 +62,6 @@ function has(markup: string, words: string): boolean {
 }
 function firstMatch(markup: string, pattern: RegExp): string | undefined {
   return pattern.exec(markup)?.[0];
-}
-
-const VOID = new Set(["area", "br", "col", "hr", "img", "input", "link", "meta", "wbr"]);
-
-/** Every element opened and closed in order; returns the start tags. Throws at the first fault. */
-function parseTags(markup: string): { name: string; attributes: Map<string, string> }[] {
-  const body = markup.replace(/^<!doctype html>/, "").replace(/(<(script|style)>)[\s\S]*?(<\/\2>)/g, "$1$3");
-  const open: string[] = [];
-  const tags: { name: string; attributes: Map<string, string> }[] = [];
-  const pattern = /<(\/?)([a-zA-Z][a-zA-Z0-9]*)((?:\s+[a-zA-Z][a-zA-Z0-9:-]*(?:="[^"<>]*")?)*)\s*(\/?)>/y;
-  for (let at = body.indexOf("<"); at !== -1; at = body.indexOf("<", pattern.lastIndex)) {
-    pattern.lastIndex = at;
-    const match = pattern.exec(body);
-    if (match === null) throw new Error(`not a tag: ${body.slice(at, at + 80)}`);
-    const [, closing, name, rest, selfClosing] = match;
-    if (closing !== "") {
-      const expected = open.pop();
-      if (expected !== name)
-        throw new Error(`</${name}> where </${expected}> was due, near ${body.slice(at - 60, at + 20)}`);
-      continue;
-    }
-    const attributes = new Map<string, string>();
-    for (const [, key, value] of rest.matchAll(/([a-zA-Z][a-zA-Z0-9:-]*)(?:="([^"]*)")?/g)) {
-      if (attributes.has(key)) throw new Error(`twice ${key} in <${name}>`);
-      attributes.set(key, value ?? "");
-    }
-    tags.push({ name, attributes });
-    if (!VOID.has(name) && selfClosing === "") open.push(name);
-  }
-  if (open.length > 0) throw new Error(`left open: ${open.join(" ")}`);
-  return tags;
 }
 
 test("the checker of this file sees unbalanced tags, stray angles and doubled attributes", () => {
@@ -130,7 +97,7 @@ test.each(Object.entries(PAGES))(
       if (elements.has(name)) faults.push(name);
       for (const [key, value] of attributes) {
         if (/^on|^style$|^src$|^srcset$|^xlink/.test(key)) faults.push(`${name} ${key}`);
-        if (key === "href" && !/^#|^data:,$/.test(value)) faults.push(`${name} href ${value}`);
+        if (key === "href" && !/^#|^data:,$|^glance\.html$/.test(value)) faults.push(`${name} href ${value}`);
       }
     }
     expect(faults).toEqual([]);
@@ -262,7 +229,7 @@ test("every chart has a name, a description and a table that says the same", () 
     .split("<figure")
     .slice(1)
     .map((figure) => figure.split("</figure>")[0]);
-  expect(charts).toHaveLength(7);
+  expect(charts).toHaveLength(9);
   for (const chart of charts) {
     expect(chart).toMatch(
       /<svg [^>]*role="img" aria-labelledby="[^"]+"[^>]*><title [^>]+>[^<]+<\/title><desc [^>]+>[^<]+<\/desc>/,

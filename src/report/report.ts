@@ -1,22 +1,23 @@
 // report.html: the whole comparison in one file that opens from disk, without a server and without the network.
 //
-// A pure function of its input; collect.ts gathers that from a study folder. The content policy admits one style sheet
-// and one script by their hashes and nothing else, so that nothing read from a model or a dataset can ever run.
+// A pure function of its input; collect.ts gathers that from a study folder. What keeps anything read from a model or a dataset
+// from running is in html.ts and page-shell.ts.
 
-import { createHash } from "node:crypto";
-import { type Html, html, rawHtml } from "./html.ts";
+import { html } from "./html.ts";
+import { type PageEntry, pageNavigation, pageShell } from "./page-shell.ts";
 import { rankClaims } from "./rank-claims.ts";
 import type { ReportInput } from "./report-input.ts";
 import { SCRIPT } from "./script.ts";
+import { causalSection } from "./sections/causal.ts";
 import { certaintySection } from "./sections/certainty.ts";
 import { claimsSection } from "./sections/claims.ts";
 import { differencesSection } from "./sections/differences.ts";
 import { fitSection } from "./sections/fit.ts";
+import { glanceSection } from "./sections/glance.ts";
 import { glossarySection, limitsSection } from "./sections/glossary.ts";
 import { headerSection, verdictSection } from "./sections/overview.ts";
 import { dataSection, reproduceSection } from "./sections/provenance.ts";
 import { truthSection } from "./sections/truth.ts";
-import { STYLE } from "./style.ts";
 
 export type { ReportInput } from "./report-input.ts";
 
@@ -26,15 +27,13 @@ export function renderReport(input: ReportInput): string {
     finetuned: rankClaims(input.latents, "finetuned"),
     base: rankClaims(input.latents, "base"),
   };
-  const page = html`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${contentPolicy()}"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark"><meta name="referrer" content="no-referrer"><meta name="generator" content="tunediff ${
-    input.toolVersion
-  }"><link rel="icon" href="data:,"><title>${input.title}</title><style>${rawHtml(STYLE)}</style></head>
-<body><a class="skip" href="#verdict">Skip to the result</a>${headerSection(input)}${navigation(input, claims)}<main>
+  const body = html`${headerSection(input)}${pageNavigation(entries(input, claims))}<main>
 ${verdictSection(input, claims)}
+${glanceSection(input)}
 ${fitSection(input)}
 ${differencesSection(input)}
 ${certaintySection(input, claims)}
+${causalSection(input, claims)}
 ${input.truth !== undefined && truthSection(input.truth, [...claims.finetuned, ...claims.base], input.examples)}
 ${claimsSection(input, "finetuned", claims)}
 ${claimsSection(input, "base", claims)}
@@ -42,18 +41,20 @@ ${dataSection(input)}
 ${reproduceSection(input)}
 ${limitsSection(input)}
 ${glossarySection()}
-</main><script>${rawHtml(SCRIPT)}</script></body></html>
-`;
-  return page.markup;
+</main>`;
+  const { title, toolVersion } = input;
+  return pageShell({ title, toolVersion, first: "verdict", body, script: SCRIPT });
 }
 
-function navigation(input: ReportInput, claims: { finetuned: unknown[]; base: unknown[] }): Html {
-  const entries: [string, string, number?][] = [
+function entries(input: ReportInput, claims: { finetuned: unknown[]; base: unknown[] }): PageEntry[] {
+  return [
     ["verdict", "In short"],
+    ["glance", "At a glance"],
     ["fit", "Fit"],
     ["differences", "Leaning"],
     ["certainty", "How sure"],
-    ...(input.truth === undefined ? [] : ([["truth", "Truth"]] as [string, string][])),
+    ["causal", "Causes"],
+    ...(input.truth === undefined ? [] : ([["truth", "Truth"]] as PageEntry[])),
     ["finetuned-claims", "Finetuned-specific", claims.finetuned.length],
     ["base-claims", "Base-specific", claims.base.length],
     ["data", "Text"],
@@ -61,20 +62,4 @@ function navigation(input: ReportInput, claims: { finetuned: unknown[]; base: un
     ["limits", "Limits"],
     ["glossary", "Words"],
   ];
-  return html`<nav aria-label="Contents"><ol>${entries.map(
-    ([id, words, count]) =>
-      html`<li><a href="#${id}">${words}</a>${count !== undefined && html` <span>${count}</span>`}</li>`,
-  )}</ol></nav>`;
-}
-
-function contentPolicy(): string {
-  const hash = (text: string): string => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
-  return [
-    "default-src 'none'",
-    `style-src ${hash(STYLE)}`,
-    `script-src ${hash(SCRIPT)}`,
-    "img-src data:",
-    "base-uri 'none'",
-    "form-action 'none'",
-  ].join("; ");
 }

@@ -87,7 +87,7 @@ th,td{padding:.3rem .7rem .3rem 0;text-align:right;vertical-align:baseline;borde
 th:last-child,td:last-child{padding-right:0}
 thead th{border-bottom:1px solid var(--ink);color:var(--muted);font-size:.75rem;vertical-align:bottom}
 th:first-child,tbody th{text-align:left}
-tbody th{white-space:nowrap}#certainty tbody th{white-space:normal}
+tbody th{white-space:nowrap}#certainty tbody th,#causal tbody th{white-space:normal}
 table.numbers{width:100%}
 td.words,th.words{text-align:left}
 tr.total>*{font-weight:600;border-bottom:1px solid var(--ink)}
@@ -163,6 +163,20 @@ th[aria-sort] .sort{color:var(--ink);font-weight:700}
 .lens thead th:first-child{width:6rem}.lens thead span{color:var(--muted)}
 .lens tbody th{color:var(--muted)}
 .lens .span,.lens .none{color:var(--muted);font-size:.75rem;white-space:nowrap}
+.under{display:block;color:var(--muted);font-size:.72rem;line-height:1.25;white-space:nowrap}
+.asked{font-weight:600}.line{display:block;white-space:nowrap}
+.below{padding-left:1.2rem;color:var(--muted)}
+.moved{display:block;line-height:1.7;min-width:15rem}.moved .n,.next .n{color:var(--muted);font-size:.75rem}
+.cause{margin-top:-.5rem}
+.findings{padding-left:1.6rem}.findings li{margin-bottom:.55rem;overflow-wrap:anywhere}
+ol.findings.lead{font-size:1.0625rem}
+.examples .next{margin:.15rem 0 0;font-size:.8125rem;color:var(--muted);line-height:1.75}
+.examples .next .tk{color:var(--ink)}
+.peaks li{padding:.5rem 0 .6rem}
+.ends li{grid-template-columns:3rem minmax(0,1fr)}
+.end{font:600 .8125rem/1.4 var(--sans);margin:.4rem 0 .1rem}
+.answers-table{min-width:46rem;width:100%}.answers-table th,.answers-table td{text-align:left;vertical-align:top;overflow-wrap:anywhere;white-space:normal;line-height:1.5}
+.answers-table th:first-child{min-width:8rem}.answers-table td:nth-child(2),.answers-table td:nth-child(3){white-space:nowrap}
 .folded>summary{font-size:.9375rem;padding:.8rem 0}
 ${SHADES}
 

@@ -203,6 +203,73 @@ export const TERMS = {
     short: "Recall when the labels are shuffled across documents; should be near 0.",
     more: "",
   },
+  kl: {
+    name: "KL",
+    short:
+      "How far one model’s predictions of the next token are from another’s, in nats a token; 0: the same.",
+    more: "Kullback-Leibler divergence over the whole vocabulary. In causal experiments KL(fine-tune ‖ model with the edited residual), in a glance KL(fine-tune ‖ base).",
+  },
+  intervention: {
+    name: "None, Template, All, Error",
+    short: "What the fine-tune’s later layers are given in place of its own residual.",
+    more: "None: the base’s residual. Template: the fine-tune’s at template tokens, the base’s elsewhere. All: the base’s, with the whole dictionary’s difference put in. Error: the fine-tune’s, with the dictionary’s difference taken out, so that what the dictionary does not explain is left. A set of latents: the base’s with their finetuned contributions added, or put in place of the base’s own (replacing).",
+  },
+  firstNine: {
+    name: "first nine tokens",
+    short: "Tokens 2 to 10 of each answer.",
+    more: "The first one follows a template token directly and is left out, so that Template is compared fairly.",
+  },
+  gapClosed: {
+    name: "gap closed",
+    short:
+      "Share of the KL between base and fine-tune that an edit takes away; 0: none, 1: all, below 0: it harms.",
+    more: "(KL of None − KL of the edit) / KL of None. Not clamped.",
+  },
+  damage: {
+    name: "damage",
+    short: "KL that taking a latent out of the fine-tune makes, in nats a predicted token.",
+    more: "Over all predicted tokens, those included where the latent is silent and nothing changes.",
+  },
+  matchedControl: {
+    name: "matched controls",
+    short: "Random latents from outside the candidates with the same firing rate and energy (Σ f²‖d‖²).",
+    more: "Five or more a latent or set. An edit that does no more than its controls does what any edit of that size does. p: share of bootstrap draws in which it does no more than they.",
+  },
+  causalInterval: {
+    name: "95 % interval",
+    short: "Where a mean would lie, 95 times in 100, had other conversations of the same kind been drawn.",
+    more: "Percentile bootstrap over conversations, the same draws for every edit. As published, mean ± 1.96 σ/√n over tokens stands beside it; that counts tokens of one conversation as independent.",
+  },
+  lossRecovered: {
+    name: "loss recovered",
+    short: "How much of a model’s skill is left when its residual is replaced by its reconstruction; 1: all.",
+    more: "(loss with zeros − loss with the reconstruction) / (loss with zeros − loss of the model); the same against the mean residual.",
+  },
+  steered: {
+    name: "base + latents, finetuned − latents, finetuned + latents",
+    short: "Answers with a latent pushed at every token, beside those of the models as they are.",
+    more: "The strength is in units of the latent’s greatest activation, chosen on other prompts than those counted. Degenerate answers (repetition, or far from anything that the model would say) show no behaviour.",
+  },
+  differenceLens: {
+    name: "activation difference lens",
+    short: "What the mean residual difference over the first tokens of unrelated text says.",
+    more: "Read through each model’s unembedding and, where it can, by the fine-tune itself (patchscope); and added to the residuals while a model writes. Minder et al. 2025, arXiv:2510.13900.",
+  },
+  consistency: {
+    name: "consistency",
+    short: "1: every text is moved in one direction; 0: the directions cancel out.",
+    more: "Length of the mean difference over the mean length of the differences.",
+  },
+  component: {
+    name: "component",
+    short: "A direction along which the residual difference varies most, after its mean.",
+    more: "Principal components of finetuned − base over all tokens read.",
+  },
+  mined: {
+    name: "mined tokens",
+    short: "Tokens that the fine-tune raises or lowers most often, whatever the text.",
+    more: "Counted among the K of greatest logit difference at each position; the control is the count that a random sign of the difference would give.",
+  },
 } as const satisfies Record<string, Term>;
 
 export type TermName = keyof typeof TERMS;

@@ -132,7 +132,6 @@ export interface CausalStudy {
  */
 export async function runCausalStudy(options: CausalStudyOptions): Promise<CausalStudy> {
   const { folder, config, reportProgress, signal } = options;
-  const started = performance.now();
   const { lock, warnings } = await runStudy({
     ...{ folder, config, until: "truth", commands: [] },
     ...(reportProgress && { reportProgress }),
@@ -141,6 +140,7 @@ export async function runCausalStudy(options: CausalStudyOptions): Promise<Causa
   const paths = studyPaths(config);
   const dictionaryFolder = join(folder, paths.dictionary);
   const guard = await acquireLock(join(folder, ".lock"));
+  const started = performance.now();
   try {
     const inputs = {
       dictionarySha256: await dictionarySha256(dictionaryFolder),

@@ -1,6 +1,8 @@
 // What a finished comparison prints with --json: one object, the same for demo, compare and run.
 
 import { join } from "node:path";
+import type { PatchingResult } from "../causal/causal-contract.ts";
+import { readGlance } from "../glance/glance-file.ts";
 import { readMeasure } from "../measure/measure.ts";
 import type { MeasureSummary } from "../measure/measure-contract.ts";
 import { dictionarySha256 } from "../measure/measure-files.ts";
@@ -28,8 +30,23 @@ export interface ComparisonResult
   stability: (Pick<StabilityRecord, "counts"> & { others: number }) | null;
   /** Of tables/sparsity.json, the study's own dictionary first; null as above. */
   sparsities: SparsityFigures[] | null;
-  /** Summed over all runs that worked on this study. */
-  seconds: { harvest: number; train: number; measure: number; report: number; total: number };
+  /** Of tables/causal.json; null as above, or where the paper's experiment was not asked for. */
+  causal: {
+    conversations: number;
+    predictedTokens: number;
+    /** KL to the fine-tune in nats and the share of the gap closed; null where there is no gap. */
+    outcomes: { name: string; nLatents: number; kl: number; gapClosed: number | null }[];
+  } | null;
+  /** Summed over all runs that worked on this study; glance and causal: of the runs that made what is there. */
+  seconds: {
+    harvest: number;
+    train: number;
+    measure: number;
+    glance: number;
+    causal: number;
+    report: number;
+    total: number;
+  };
   peakRssBytes: number;
   /** Path of report.html. */
   report: string;
@@ -49,7 +66,12 @@ export async function collectResult(
     dictionarySha256: await dictionarySha256(dictionaryFolder),
     latents,
   });
+  const found = await readGlance(folder);
   const { seconds } = run;
+  const lateSeconds = {
+    glance: found?.seconds ?? 0,
+    causal: late.causal.state === "made" ? late.causal.value.record.seconds : 0,
+  };
   const measureSeconds = seconds.measure + seconds.lens + seconds.truth;
   return {
     schemaVersion: 1,
@@ -67,8 +89,15 @@ export async function collectResult(
       harvest: seconds.harvest,
       train: seconds.train,
       measure: measureSeconds,
+      ...lateSeconds,
       report: seconds.report,
-      total: seconds.harvest + seconds.train + measureSeconds + seconds.report,
+      total:
+        seconds.harvest +
+        seconds.train +
+        measureSeconds +
+        lateSeconds.glance +
+        lateSeconds.causal +
+        seconds.report,
     },
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
     report: join(folder, studyPaths(config).report),
@@ -80,7 +109,8 @@ function lateResults({
   nulls,
   stability,
   sparsity,
-}: LateTables): Pick<ComparisonResult, "nullPairs" | "stability" | "sparsities"> {
+  causal,
+}: LateTables): Pick<ComparisonResult, "nullPairs" | "stability" | "sparsities" | "causal"> {
   const record = nulls.state === "made" ? nulls.value.record : undefined;
   const others = stability.state === "made" ? stability.value.record : undefined;
   return {
@@ -94,5 +124,19 @@ function lateResults({
       : null,
     stability: others ? { others: others.others.length, counts: others.counts } : null,
     sparsities: sparsity.state === "made" ? sparsity.value.dictionaries : null,
+    causal: causal.state === "made" ? causalResult(causal.value.record.patching) : null,
+  };
+}
+
+function causalResult(patching: PatchingResult | null): ComparisonResult["causal"] {
+  if (patching === null) return null;
+  return {
+    conversations: patching.conversations.count,
+    predictedTokens: patching.outcomes[0]?.sets.all.tokens ?? 0,
+    outcomes: patching.outcomes.map(({ name, nLatents, sets: { all } }) => ({
+      ...{ name, nLatents },
+      kl: all.kl.mean,
+      gapClosed: all.gapClosed?.mean ?? null,
+    })),
   };
 }

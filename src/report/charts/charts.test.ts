@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
 import { CLAIM_THRESHOLDS } from "../../measure/measure-contract.ts";
 import { createRng } from "../../numerics/rng.ts";
+import { intervalBars } from "./bars.ts";
 import { linearScale, sqrtScale, ticks } from "./chart.ts";
+import { columns } from "./columns.ts";
 import { binValues, deltaNormHistogram } from "./histogram.ts";
 import { meter } from "./meters.ts";
 import { colour, contrastRatio, DARK, LIGHT, luminance, N_SHADES, shade, shadeLevel } from "./palette.ts";
@@ -200,4 +202,68 @@ test("shade levels: silent is 0, the weakest firing 1, the maximum the last", ()
 
 test("a colour works with the page's theme and without the page", () => {
   expect(colour("baseInk")).toBe("var(--base-ink, #00598c)");
+});
+
+const BARS = {
+  ...{ id: "b", title: "KL", label: "KL (nats)", columns: { label: "edit" } },
+  format: (value: number) => value.toFixed(2),
+};
+const widthsOf = (markup: string): number[] =>
+  [...markup.matchAll(/<rect [^>]*width="([\d.]+)"/g)].map((match) => Number(match[1]));
+
+test("bars are as long as their values, controls among them, and the table says the same with intervals", () => {
+  const { svg, table } = intervalBars({
+    ...BARS,
+    bars: [
+      { label: "None", value: 0.8, interval: { low: 0.7, high: 0.9 } },
+      { label: "half", value: 0.4, interval: { low: 0.3, high: 0.5 }, control: { value: 0.6 } },
+    ],
+  });
+  const [none, half, control] = widthsOf(svg.markup);
+  expect(none / half).toBeCloseTo(2, 2); // coordinates are rounded to 0.01 of about 200
+  expect(none / control).toBeCloseTo(0.8 / 0.6, 2);
+  expect(table).toEqual({
+    columns: ["edit", "KL (nats)", "95 % from", "to", "control"],
+    rows: [
+      ["None", "0.80", "0.70", "0.90", ""],
+      ["half", "0.40", "0.30", "0.50", "0.60"],
+    ],
+  });
+});
+
+test("a bar without a value is a word, a negative one begins left of zero, a long name is cut and said whole", () => {
+  const long = "a name that is far too long to stand beside a bar";
+  const { svg } = intervalBars({
+    ...BARS,
+    bars: [
+      { label: long, value: Number.NaN, interval: { low: Number.NaN, high: Number.NaN } },
+      { label: "worse", value: -0.2 },
+      { label: "better", value: 0.2 },
+    ],
+  });
+  expect(svg.markup).not.toContain("NaN");
+  expect(svg.markup).toContain(">none</text>");
+  expect(svg.markup).toContain(`<title>${long}</title>`);
+  const [negative, positive] = [...svg.markup.matchAll(/<rect x="([\d.]+)"[^>]*width="([\d.]+)"/g)].map(
+    ([, x, width]) => [Number(x), Number(width)],
+  );
+  expect(negative[0] + negative[1]).toBeCloseTo(positive[0], 1); // both at zero, coordinates rounded to 0.01
+});
+
+test("columns are as high as their values, and a place without one is left empty", () => {
+  const { svg, table } = columns({
+    ...{ id: "c", title: "KL", labels: { x: "position", y: "KL (nats)" }, first: 3 },
+    ...{ values: [1, Number.NaN, 0.5], format: BARS.format },
+  });
+  const heights = [...svg.markup.matchAll(/<rect [^>]*height="([\d.]+)"/g)].map((match) => Number(match[1]));
+  expect(heights).toHaveLength(2);
+  expect(heights[0] / heights[1]).toBeCloseTo(2, 2); // coordinates are rounded to 0.01 of 150
+  expect(table.rows).toEqual([
+    [3, "1.00"],
+    [4, "none"],
+    [5, "0.50"],
+  ]);
+  expect(
+    columns({ id: "e", title: "", values: [], labels: { x: "x", y: "y" }, format: String }).svg.markup,
+  ).not.toMatch(/NaN|Infinity/);
 });

@@ -15,6 +15,7 @@ import { othersWords } from "./card-standing.ts";
 import { divergenceWords } from "./card-where.ts";
 import { linkToCards } from "./claims.ts";
 import { sparsityTable } from "./sparsity.ts";
+import { missing, numbersTable } from "./tables.ts";
 
 /** Twins listed one by one; the others are counted. */
 const MOST_TWINS = 12;
@@ -54,20 +55,6 @@ export function certaintySection(input: ReportInput, claims: Record<Side, Ranked
     html`
 <h3>Beside another sparsity</h3>${missing("The comparison with another sparsity is of an older dictionary or measurement.", "tunediff demo --full")}`
   }</section>`;
-}
-
-/** Never a silent absence: what is missing, and the command that makes it. */
-function missing(words: string, command: string): Html {
-  return html`<p class="missing">${words} To make it: <code>${command}</code></p>`;
-}
-
-function numbersTable(label: string, head: HtmlValue[], rows: HtmlValue[][]): Html {
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table class="numbers"><caption>${label}</caption><thead><tr>${head.map(
-    (words) => html`<th scope="col">${words}</th>`,
-  )}</tr></thead><tbody>${rows.map(
-    ([first, ...rest]) =>
-      html`<tr><th scope="row">${first}</th>${rest.map((cell) => html`<td>${cell}</td>`)}</tr>`,
-  )}</tbody></table></div>`;
 }
 
 function verdictTable({

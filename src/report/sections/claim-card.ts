@@ -5,7 +5,6 @@ import { SAMPLE_BINS } from "../../measure/example-sample.ts";
 import type { Interval, LatentExample, MeasureSummary } from "../../measure/measure-contract.ts";
 import type { ClaimScore } from "../../truth/truth-contract.ts";
 import { meter } from "../charts/meters.ts";
-import { shadeLevel } from "../charts/palette.ts";
 import {
   formatCount,
   formatFixed,
@@ -14,19 +13,21 @@ import {
   formatShare,
   formatSignificant,
 } from "../format.ts";
-import { type Html, html, joinHtml, showToken } from "../html.ts";
+import { type Html, html, joinHtml } from "../html.ts";
 import type { LateTables } from "../late-tables.ts";
 import { cardId, type RankedClaim, type Side } from "../rank-claims.ts";
 import { type TermName, term } from "../terms.ts";
+import { causeLine } from "./card-causal.ts";
 import { foundAgainWords, qValueWords, verdictLine } from "./card-standing.ts";
 import { whereBlock } from "./card-where.ts";
 import { sideMark } from "./side-mark.ts";
+import { shadedText, tokenChip } from "./tokens.ts";
 
 export interface CardOptions {
   claim: RankedClaim;
   summary: MeasureSummary;
-  /** q-values and other seeds, where they were made. */
-  late: Pick<LateTables, "nulls" | "stability">;
+  /** q-values, other seeds and causal experiments, where they were made. */
+  late: Pick<LateTables, "nulls" | "stability" | "causal">;
   lens: LatentLens | undefined;
   examples: LatentExample[];
   /** Undefined when there is no planted truth. */
@@ -41,14 +42,14 @@ export interface CardOptions {
 }
 
 export function claimCard(options: CardOptions): Html {
-  const { claim, summary, lens, truth, link } = options;
+  const { claim, summary, late, lens, truth, link } = options;
   const { measure, side, rank } = claim;
   const id = cardId(claim);
   return html`<article class="card ${side}" id="${id}" aria-labelledby="${id}-h"><header><span class="rank">${rank}</span><h3 id="${id}-h">${sideMark(
     side,
   )} latent ${measure.latent}</h3>${truth !== undefined && truthLabel(truth)}<a class="permalink" href="#${id}" aria-label="link to latent ${
     measure.latent
-  }">#</a></header>${verdictLine(measure, summary.thresholds)}<div class="card-body">${numbers(options)}<div class="evidence">${examplesBlock(options)}${sampleBlock(options)}</div>${whereBlock({ measure, side, summary, link })}${lens === undefined ? html`<p class="note">No promoted tokens were computed for this latent.</p>` : lensTable(lens, claim)}</div></article>`;
+  }">#</a></header>${verdictLine(measure, summary.thresholds)}${causeLine(late, measure.latent, side)}<div class="card-body">${numbers(options)}<div class="evidence">${examplesBlock(options)}${sampleBlock(options)}</div>${whereBlock({ measure, side, summary, link })}${lens === undefined ? html`<p class="note">No promoted tokens were computed for this latent.</p>` : lensTable(lens, claim)}</div></article>`;
 }
 
 /** What planted truth a claim answers to, in words. */
@@ -153,25 +154,10 @@ function exampleItem(example: LatentExample, maxActivation: number): Html {
 
 /** The window of tokens, shaded relative to the latent's maximum. Needs an ancestor of class base or finetuned. */
 export function exampleText({ tokens, activations, peak }: LatentExample, maxActivation: number): Html {
-  return html`<p class="text">${tokens.map((token, i) =>
-    shadedToken({ token, activation: activations[i] ?? 0, isPeak: i === peak, maxActivation }),
-  )}</p>`;
-}
-
-/** A token shaded by its activation; silent ordinary tokens are bare text, which keeps the page small. */
-function shadedToken(options: {
-  token: string;
-  activation: number;
-  isPeak: boolean;
-  maxActivation: number;
-}): Html {
-  const { token, activation, isPeak, maxActivation } = options;
-  const level = shadeLevel(activation, maxActivation);
-  const isControl = /^<[^<>\s]+>$/.test(token);
-  const shown = token === "" ? "∅" : token;
-  if (level === 0) return isControl ? html`<i>${shown}</i>` : html`${shown}`;
-  const classes = [`a${level}`, isPeak && "pk", isControl && "ct"].filter(Boolean).join(" ");
-  return html`<span class="${classes}" title="${formatSignificant(activation)}">${shown}</span>`;
+  return shadedText({
+    ...{ tokens, values: activations, peak, most: maxActivation },
+    title: (i) => formatSignificant(activations[i]),
+  });
 }
 
 function lensTable(lens: LatentLens, { measure }: RankedClaim): Html {
@@ -189,9 +175,7 @@ function lensTable(lens: LatentLens, { measure }: RankedClaim): Html {
 function tokenList(scores: TokenScore[]): Html {
   if (scores.length === 0) return html`<span class="none">none</span>`;
   const shown = scores.slice(0, 8);
-  const chips = shown.map(
-    ({ token, score }) => html`<bdi class="tk" title="${signed(score)} logits">${showToken(token)}</bdi>`,
-  );
+  const chips = shown.map(({ token, score }) => tokenChip(token, `${signed(score)} logits`));
   return html`${joinHtml(chips, " ")} <span class="span">${signed(shown[0].score)} … ${signed(shown[shown.length - 1].score)} logits</span>`;
 }
 

@@ -9,6 +9,8 @@ import { sideMark } from "./side-mark.ts";
 
 /** The rate that the first sentences speak of; the table has others, too. */
 const SHOWN_Q = 0.05;
+/** All finetuned-specific claims, as causal/selection.ts names them. */
+const CLAIMS_SELECTION = "claims";
 
 export function headerSection({ title, generatedAt, toolVersion, pair }: ReportInput): Html {
   return html`<header class="masthead"><p class="kicker">What fine-tuning changed</p><h1>${title}</h1><p class="pair">${sideMark("base")} <span class="model">${pair.base}</span> <span class="against">against</span> ${sideMark(
@@ -33,7 +35,7 @@ export function verdictSection(
   )} in the fine-tune, with ${formatFixed(summary.l0, 1)} latents on an average token. ${deadWords(summary.deadFraction)}</p><p>${claimWords(
     counts.finetunedSpecific,
     "finetuned",
-  )} ${claimWords(counts.baseSpecific, "base")}</p>${claims.finetuned.length + claims.base.length > 0 && html`<p>${certaintyWords(input, claims)}</p>`}${truth !== undefined && html`<p>${truthWords(truth)}</p>`}</div>
+  )} ${claimWords(counts.baseSpecific, "base")}</p>${claims.finetuned.length + claims.base.length > 0 && html`<p>${certaintyWords(input, claims)}</p>`}${causeWords(input)}${truth !== undefined && html`<p>${truthWords(truth)}</p>`}</div>
 ${figures(input)}
 ${warnings.length > 0 && html`<div class="warnings" role="note"><h3>Warnings</h3><ul>${warnings.map((warning) => html`<li>${warning}</li>`)}</ul></div>`}
 ${shortlist(input, claims.finetuned)}</section>`;
@@ -80,6 +82,24 @@ function certaintyWords(
       seeds.finetunedSpecific.directionFoundInAll + seeds.baseSpecific.directionFoundInAll,
     )} are found again in every other dictionary.`
   }`;
+}
+
+/** What all claims together do, where that was measured; beside their random controls. */
+function causeWords({ causal }: ReportInput): Html | false {
+  const outcomes = causal.state === "made" ? (causal.value.record.patching?.outcomes ?? []) : [];
+  const together = outcomes.find(
+    ({ selection, form, controlOf }) =>
+      selection === CLAIMS_SELECTION && form === "additive" && controlOf === "",
+  );
+  const gap = together?.sets.all.gapClosed?.mean;
+  if (together === undefined || gap === undefined || !Number.isFinite(gap)) return false;
+  const control = outcomes.find(({ controlOf }) => controlOf === together.name)?.sets.all.gapClosed?.mean;
+  return html`<p><a href="#causal">What they do</a>: added to the base model together, the ${formatCount(
+    together.nLatents,
+  )} finetuned-specific latents close <strong>${formatPercent(gap)}</strong> of the ${term("gapClosed", "gap")} between the answers of the two models${
+    control !== undefined &&
+    html`; as many ${term("matchedControl", "random latents")} close ${formatPercent(control)}`
+  }.</p>`;
 }
 
 function truthWords(truth: NonNullable<ReportInput["truth"]>): Html {
