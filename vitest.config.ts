@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    include: ["src/**/*.test.ts", "organisms/**/*.test.ts", "test/**/*.test.ts"],
+    include: ["src/**/*.test.ts", "organisms/**/*.test.ts", "test/**/*.test.ts", "web/src/**/*.test.ts"],
     // Vitest would leave a core free; half of the time goes into single threads and processes of their own.
     maxWorkers: 2,
     testTimeout: 60_000,

@@ -1,17 +1,20 @@
 // What `tunediff export` and `tunediff measure --dictionary` take, refuse and say; the files are tested beside their writers.
 
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { Command } from "commander";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { openNotes } from "../dashboard/notes.ts";
 import { randomDictionary } from "../dictionary/dictionary.test.helper.ts";
 import { saveDictionary } from "../dictionary/dictionary-file.ts";
 import { ConfigError, FormatError, StorageError } from "../errors.ts";
 import { randomDocuments } from "../measure/disk-store.test.helper.ts";
 import { type Measurement, measure } from "../measure/measure.ts";
+import { dictionarySha256 } from "../measure/measure-files.ts";
 import { createMemoryStore } from "../measure/memory-store.test.helper.ts";
-import { addExportCommand, exportDictionary, exportText } from "./export.ts";
+import { addExportCommand, exportDictionary, exportForNeuronpedia, exportText } from "./export.ts";
 import { importedText } from "./measure-imported.ts";
 import { addStageCommands } from "./stages.ts";
 
@@ -40,6 +43,27 @@ test("a measured dictionary gives one table, and the other files where they are 
   expect(all.examplesDb?.nExamples).toBeGreaterThan(20);
   expect(exportText(all)).toContain(`windows → ${examplesDb}`);
   expect(exportText(all)).toContain(`→ ${featureDf}`);
+});
+
+test("Neuronpedia gets a source a model, with the labels of notes.sqlite", async () => {
+  const study = await mkdtemp(join(tmpdir(), "cli-neuronpedia-"));
+  try {
+    await cp(folder, join(study, "dictionaries", "main"), { recursive: true });
+    const notes = openNotes(study);
+    notes.put(await dictionarySha256(folder), 3, { label: "says no" });
+    notes.close();
+    const config = { base: "/models/tiny-base", finetuned: "/models/tiny-chat" };
+    const out = join(study, "out");
+    const result = await exportForNeuronpedia({ study, folder: out, name: "main", config });
+    expect(result.sources.map(({ modelId }) => modelId)).toEqual(["tiny-base", "tiny-chat"]);
+    expect(result.warnings).toEqual([expect.stringContaining("tunediff lens")]);
+    const features = gunzipSync(await readFile(join(result.sources[1].path, "features", "batch-0.jsonl.gz")));
+    expect(String(features).split("\n")[3]).toContain('"vectorLabel":"says no, ');
+    const { latents } = await exportDictionary({ dictionaryFolder: folder });
+    expect(exportText({ latents, neuronpedia: result })).toContain(`examples → ${result.sources[1].path}`);
+  } finally {
+    await rm(study, { recursive: true, force: true });
+  }
 });
 
 test("an export that would replace what it reads, and one of nothing measured, are refused", async () => {

@@ -2,20 +2,25 @@
 
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
+import { exportNeuronpedia, type NeuronpediaExport } from "../dashboard/export/neuronpedia.ts";
+import { openNotes } from "../dashboard/notes.ts";
 import { loadDictionary } from "../dictionary/dictionary-file.ts";
 import { ConfigError } from "../errors.ts";
 import { writeFeatureDf } from "../measure/feature-df.ts";
 import { readMeasure } from "../measure/measure.ts";
-import { measurePaths } from "../measure/measure-files.ts";
+import { dictionarySha256, measurePaths } from "../measure/measure-files.ts";
 import { writeReferenceExamples } from "../measure/reference-examples.ts";
+import { displayName } from "../report/display-name.ts";
 import { type LatentsTable, writeLatentsTable } from "../report/latents-table.ts";
-import { readStudyConfig } from "../study/config.ts";
-import { pc } from "./terminal.ts";
+import { readStudyConfig, type StudyConfig } from "../study/config.ts";
+import { interruptSignal } from "./session.ts";
+import { createProgressPrinter, pc } from "./terminal.ts";
 
 interface ExportFlags {
   dictionary?: string;
   featureDf?: string;
   examplesDb?: string;
+  neuronpedia?: string;
   json?: boolean;
 }
 
@@ -23,6 +28,7 @@ export interface ExportResult {
   latents: LatentsTable;
   featureDf?: { path: string; nLatents: number; nColumns: number };
   examplesDb?: { path: string; nExamples: number; nSequences: number };
+  neuronpedia?: NeuronpediaExport;
 }
 
 export function addExportCommand(program: Command): void {
@@ -35,6 +41,10 @@ export function addExportCommand(program: Command): void {
     .option("--dictionary <name>", "below dictionaries/ (default: the one the study trains)")
     .option("--feature-df <file>", "also a CSV with the columns of the published feature_df.csv")
     .option("--examples-db <file>", "also the examples, as SQLite in the schema of the reference code")
+    .option(
+      "--neuronpedia <folder>",
+      "also one source a model in Neuronpedia's bulk layout, with people's labels from notes.sqlite",
+    )
     .option("--json", "print one JSON object on stdout")
     .addHelpText(
       "after",
@@ -49,7 +59,12 @@ export function addExportCommand(program: Command): void {
         featureDf: flags.featureDf,
         examplesDb: flags.examplesDb,
       });
-      for (const warning of result.latents.warnings)
+      if (flags.neuronpedia !== undefined) {
+        result.neuronpedia = await exportForNeuronpedia({
+          ...{ study: folder, folder: resolve(flags.neuronpedia), name, config },
+        });
+      }
+      for (const warning of [...result.latents.warnings, ...(result.neuronpedia?.warnings ?? [])])
         process.stderr.write(`${pc.yellow("warning:")} ${warning}\n`);
       process.stderr.write(`${exportText(result)}\n`);
       if (flags.json === true) process.stdout.write(`${JSON.stringify({ schemaVersion: 1, ...result })}\n`);
@@ -85,8 +100,46 @@ export async function exportDictionary(options: {
   return result;
 }
 
+/** With what people call the latents. Throws what exportNeuronpedia throws, and FormatError for notes that cannot be read. */
+export async function exportForNeuronpedia({
+  study,
+  folder,
+  name,
+  config,
+}: {
+  study: string;
+  folder: string;
+  /** Of the dictionary. */
+  name: string;
+  config: Pick<StudyConfig, "base" | "finetuned">;
+}): Promise<NeuronpediaExport> {
+  const dictionaryFolder = join(study, "dictionaries", name);
+  const notes = openNotes(study);
+  const printer = createProgressPrinter(process.stderr);
+  const interrupt = interruptSignal();
+  try {
+    const labels = new Map(
+      notes.list(await dictionarySha256(dictionaryFolder)).map(({ latent, label }) => [latent, label]),
+    );
+    return await exportNeuronpedia({
+      ...{ dictionaryFolder, folder, name },
+      models: {
+        base: { name: displayName(config.base) },
+        finetuned: { name: displayName(config.finetuned) },
+      },
+      labelOf: (latent) => labels.get(latent) ?? "",
+      signal: interrupt.signal,
+      reportProgress: printer.report,
+    });
+  } finally {
+    notes.close();
+    printer.finish();
+    interrupt.release();
+  }
+}
+
 /** The closing lines for people. Pure. */
-export function exportText({ latents, featureDf, examplesDb }: ExportResult): string {
+export function exportText({ latents, featureDf, examplesDb, neuronpedia }: ExportResult): string {
   const joined = latents.joined.length > 0 ? `, with ${latents.joined.join(", ")}` : "";
   const lines = [
     `${latents.nLatents} latents × ${latents.nColumns} columns${joined} → ${pc.cyan(latents.path)}`,
@@ -97,5 +150,7 @@ export function exportText({ latents, featureDf, examplesDb }: ExportResult): st
     lines.push(
       `${examplesDb.nExamples} examples in ${examplesDb.nSequences} windows → ${pc.cyan(examplesDb.path)}`,
     );
+  for (const { path, nFeatures, nActivations } of neuronpedia?.sources ?? [])
+    lines.push(`${nFeatures} latents, ${nActivations} examples → ${pc.cyan(path)}`);
   return lines.join("\n");
 }

@@ -14,6 +14,7 @@ import { addFoldCommand } from "./fold.ts";
 import { addGlanceCommand } from "./glance.ts";
 import { addNullCommand } from "./null.ts";
 import { addRunCommand } from "./run.ts";
+import { addServeCommand } from "./serve.ts";
 import { addStabilityCommand } from "./stability.ts";
 import { addStageCommands } from "./stages.ts";
 import { addSteerCommand } from "./steer.ts";
@@ -40,6 +41,7 @@ export function createProgram(): Command {
   addStabilityCommand(program);
   addSteerCommand(program);
   addCausalCommand(program);
+  addServeCommand(program);
   addExportCommand(program);
   addActivationsCommand(program);
   addEncodeCommand(program);

@@ -84,6 +84,8 @@ export interface Overview {
   glance: Part<{ findings: string[] }>;
   findings: Finding[];
   warnings: string[];
+  /** Of a claim, as stored with the measurement; absent when there is none. */
+  thresholds?: { nuReconstructionBelow: number; nuErrorBelow: number };
 }
 
 /** One bar of the paper's causal figure. */
@@ -105,7 +107,7 @@ export interface CausalSummary {
 /** GET /api/studies/:study/:dictionary/columns: every column of the joined tables. */
 export interface ColumnInfo {
   name: string;
-  /** Which table it is from: measure, null, stability, causal, lens, notes. */
+  /** Which table it is from: measure, null, stability, causal, lens, truth, notes. */
   table: string;
   kind: "number" | "category" | "text";
   /** Of the glossary; "" when it has none. */
@@ -117,7 +119,7 @@ export interface ColumnInfo {
 }
 
 /**
- * GET …/columns/:name: numbers as f64 little-endian, NaN where there is none; categories as u16 codes. nLatents entries,
+ * GET …/column?name=: numbers as f64 little-endian, NaN where there is none; categories as u16 codes. nLatents entries,
  * application/octet-stream. Text columns: a JSON list of strings.
  */
 
@@ -193,15 +195,22 @@ export interface Example {
     | null;
 }
 
-/** GET …/search?q=&mode=text|regex&in=examples|labels: server-sent events, a SearchBatch each, the last with done. */
+/**
+ * GET …/search?q=&mode=text|regex&in=examples|labels&each=: server-sent events, a SearchBatch each, the last with done. text: in either case;
+ * regex: as written. each: hits a latent at most, default API_LIMITS.hitsOfLatent. A hit in labels has bin and rank 0.
+ */
 export interface SearchBatch {
   hits: SearchHit[];
   /** Examples looked at, of all that could match. */
   looked: number;
   candidates: number;
   done: boolean;
-  /** The bound on hits was reached. */
+  /** The bound on hits or on time was reached. */
   truncated: boolean;
+  /** The index is being made, of so many examples; then no hits yet. */
+  building?: { made: number; of: number };
+  /** Why the search ended before its time: the expression takes too long. */
+  stopped?: string;
 }
 
 export interface SearchHit {
@@ -228,6 +237,35 @@ export interface SavedView {
   name: string;
   /** The query part of the address that shows it. */
   query: string;
+  /** It was saved at another dictionary: latents that it names are that one's. */
+  ofOtherDictionary?: boolean;
+}
+
+/** GET …/notes */
+export interface NotesList {
+  /** Ascending by latent. */
+  notes: (Note & { latent: number })[];
+  /** Most used first. */
+  tags: { tag: string; count: number }[];
+  /** Notes of this study that belong to other dictionaries, as after a new training: kept, and counted here. */
+  elsewhere: { dictionary: string; notes: number }[];
+}
+
+/**
+ * PUT …/notes/:latent: the fields that change. Answers the Note; 409 with { note, error, hint } when it has changed since `seen`
+ * (Note.updated as the browser last saw it; absent: not asked). PUT …/views takes { name, query }, DELETE …/views ?name=.
+ */
+export type NoteChange = Partial<Pick<Note, "label" | "text" | "tags" | "starred">> & { seen?: string };
+
+/** POST …/export/selection: a file of some latents' columns; answers text/csv or application/vnd.apache.parquet. */
+export interface SelectionRequest {
+  format: "csv" | "parquet";
+  /** Names of GET …/columns, each once; `latent` is always the first. */
+  columns: string[];
+  /** "all", or numbers and ranges: "0-99,105". */
+  latents: string;
+  /** Default: ascending by latent. Rows without a value last. */
+  sort?: { column: string; descending: boolean };
 }
 
 export const API_LIMITS = {
@@ -242,6 +280,8 @@ export const API_LIMITS = {
   prompt: 20_000,
   /** Hits of one search. */
   hits: 2000,
+  /** … of one latent, unless the request says otherwise. */
+  hitsOfLatent: 3,
   /** Examples of one page. */
   examples: 100,
   /** Bytes of a request's body. */
@@ -282,6 +322,40 @@ export interface TrainingLine {
   fve: { base: number; finetuned: number; total: number };
   l0: number;
   dead: number;
+}
+
+/** GET …/data: rows, by what they are of. */
+export interface DataPage {
+  store: Part<StoreFacts>;
+  /** Rows that were measured, by role, dataset, slot and tenth of the document; and those left out of measuring. */
+  measured: Part<{
+    nRows: number;
+    nBosRows: number;
+    nOutlierRows: number;
+    rows: Record<string, { name: string; rows: number }[]>;
+  }>;
+}
+
+export interface StoreFacts {
+  name: string;
+  nRows: number;
+  nDocuments: number;
+  splits: { name: string; rows: number }[];
+  datasets: { name: string; rows: number }[];
+  roles: { name: string; rows: number }[];
+  /** Template slots; "none" is a row of text. */
+  slots: { name: string; rows: number }[];
+  sites: {
+    name: string;
+    model: string;
+    layer: number;
+    width: number;
+    dtype: string;
+    /** ‖stored − exact‖ over the norm of the models' difference; null where it is not known. */
+    roundingErrorRelative: number | null;
+  }[];
+  /** Whether both models' predictions were harvested too. */
+  hasOutputs: boolean;
 }
 
 /** Every refusal and error, with its HTTP status. No stack, no path of the disk. */

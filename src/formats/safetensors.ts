@@ -39,6 +39,8 @@ export interface SafetensorsFile {
    * Throws ShapeError for a scalar, a range outside [0, n] or a target of another length.
    */
   readRows(name: string, rowStart: number, rowEnd: number, target?: Float32Array): Promise<Float32Array>;
+  /** Elements [start, start + target.length) in C order as f32 into `target`: what a column of a matrix is read by. */
+  readElements(name: string, start: number, target: Float32Array): Promise<void>;
   /** The stored bytes of rows [rowStart, rowEnd) of the first axis, whatever their dtype; `target` must have their length. */
   readRowBytes(name: string, rowStart: number, rowEnd: number, target: Uint8Array): Promise<void>;
   close(): Promise<void>;
@@ -205,6 +207,16 @@ function openedFile({ path, handle, dataStart, metadata, tensors, warnings }: Op
       }
       await readElements(info, rowStart * rowElements, values);
       return values;
+    },
+    async readElements(name, start, target) {
+      const info = find(name);
+      const size = elementCount(info.shape) ?? 0;
+      if (!(Number.isInteger(start) && start >= 0 && start + target.length <= size)) {
+        throw new ShapeError(
+          `${path}: tensor ${JSON.stringify(name)}: expected elements within [0, ${size}), got [${start}, ${start + target.length})`,
+        );
+      }
+      await readElements(info, start, target);
     },
     async readRowBytes(name, rowStart, rowEnd, target) {
       const info = find(name);

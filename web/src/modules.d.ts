@@ -1,0 +1,3 @@
+// What the bundler makes that the compiler cannot see.
+
+declare module "virtual:palette.css";
