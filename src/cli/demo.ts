@@ -4,7 +4,11 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
-import { generateComparisonCorpus } from "../../organisms/minichat/generator/index.ts";
+import {
+  CONCEPTS,
+  generateBehaviourProbes,
+  generateComparisonCorpus,
+} from "../../organisms/minichat/generator/index.ts";
 import { writeFileAtomic } from "../formats/atomic.ts";
 import { ensureFolder } from "../formats/disk.ts";
 import { packageRoot, packageVersion } from "../package-root.ts";
@@ -67,7 +71,7 @@ export function addDemoCommand(program: Command): void {
     .option("--seed <n>", "seed of the dictionary (default: 0)")
     .option(
       "--full",
-      "then also another sparsity (ReLU + L1), 3 other seeds and 3 null pairs: several minutes more",
+      "then also steered answers, another sparsity (ReLU + L1), 3 other seeds and 3 null pairs: several minutes more",
     )
     .option("--json", "print the result as one JSON object on stdout")
     .action(async (options: { out: string; seed?: string; full?: boolean; json?: boolean }) => {
@@ -93,6 +97,27 @@ async function demoTables(
   return (await runCausalStudy({ ...options, ...DEMO_CAUSAL })).warnings;
 }
 
+/** Probes of the generator's own, which no corpus holds: for each refusal, and some that call for nothing. */
+const PROBES = { seed: 7, perConcept: 6, unplanted: 12 } as const;
+
+/** Do the refusals' latents make the base refuse, or the fine-tune unasked? Into tables/causal.json, beside what is there. */
+export async function countRefusals(
+  options: Pick<StudyOptions, "folder" | "config" | "reportProgress" | "signal">,
+): Promise<string[]> {
+  const refusals = CONCEPTS.filter(({ kind }) => kind === "refusal");
+  const names = refusals.map(({ name }) => name);
+  const prompts = (["heldout", "test"] as const).flatMap((split) =>
+    Array.from(generateBehaviourProbes({ ...PROBES, split })).filter(
+      ({ expected }) => expected === null || names.includes(expected),
+    ),
+  );
+  const path = join(options.folder, "refusals.json");
+  const behaviours = refusals.map(({ name, description, detect }) => ({ name, description, detect }));
+  await writeFileAtomic(path, `${JSON.stringify({ prompts, behaviours })}\n`);
+  const asked = { ...DEMO_CAUSAL, parts: ["behaviours"], behaviours: path } as const;
+  return (await runCausalStudy({ ...options, ...asked })).warnings;
+}
+
 async function runFullCommand({
   folder,
   config,
@@ -107,15 +132,14 @@ async function runFullCommand({
   const printer = createProgressPrinter(process.stderr);
   const interrupt = interruptSignal();
   try {
-    const run = await runFullDemo({
-      ...{ folder, config, commands },
-      onPart: (words) => {
-        printer.finish();
-        process.stderr.write(`\n${pc.bold(words)}\n`);
-      },
-      reportProgress: printer.report,
-      signal: interrupt.signal,
-    });
+    const common = { folder, config, reportProgress: printer.report, signal: interrupt.signal };
+    const onPart = (words: string): void => {
+      printer.finish();
+      process.stderr.write(`\n${pc.bold(words)}\n`);
+    };
+    onPart("refusals: answers of both models, steered with each refusal's latent");
+    await countRefusals(common);
+    const run = await runFullDemo({ ...common, commands, onPart });
     printer.finish();
     const result = await collectResult(folder, config, run);
     process.stderr.write(`${fullText(result)}\n`);
