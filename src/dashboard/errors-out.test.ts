@@ -29,11 +29,11 @@ test("each kind of error has its status, and only defects are faults", () => {
 
 test("paths are cut to their last part, wherever they stand and whatever their folders are called", () => {
   const cases: [string, string][] = [
-    ["/home/ann/study/tables/measure.json: expected 3, got 4", "measure.json: expected 3, got 4"],
-    ["/home/ann/My Files/study.yaml: not YAML", "study.yaml: not YAML"],
-    ["run `tunediff run /home/ann/study/study.yaml`", "run `tunediff run study.yaml`"],
+    ["/srv/data/study/tables/measure.json: expected 3, got 4", "measure.json: expected 3, got 4"],
+    ["/srv/data/My Files/study.yaml: not YAML", "study.yaml: not YAML"],
+    ["run `tunediff run /srv/data/study/study.yaml`", "run `tunediff run study.yaml`"],
     ['"C:\\Users\\Ann\\study\\a.json" is damaged', '"a.json" is damaged'],
-    ["see file:///home/ann/a.json", "see a.json"],
+    ["see file:///srv/data/a.json", "see a.json"],
     ["~/study/a.json", "a.json"],
     ["(/srv/a/b.json)", "(b.json)"],
     ["base and/or finetuned at 1/2", "base and/or finetuned at 1/2"],
@@ -41,13 +41,13 @@ test("paths are cut to their last part, wherever they stand and whatever their f
   ];
   for (const [text, expected] of cases) expect(withoutPaths(text)).toBe(expected);
   const told = answerFor(
-    new FormatError("/home/ann/s/a.json: bad", { hint: "delete /home/ann/s/a.json" }),
+    new FormatError("/srv/data/s/a.json: bad", { hint: "delete /srv/data/s/a.json" }),
   ).body;
   expect(told).toEqual({ error: "a.json: bad", hint: "delete a.json" });
 });
 
 test("a defect's message and stack stay here", () => {
-  const told = JSON.stringify(answerFor(new Error("/home/ann secret")).body);
+  const told = JSON.stringify(answerFor(new Error("/srv/data secret")).body);
   expect(told).not.toMatch(/ann|secret|\bat /);
 });
 

@@ -25,7 +25,7 @@ test("an error is the last event, in words without a path; a defect is reported,
     }
     return eventStream(items(), { signal, reportFault: (fault) => faults.push(fault) }).text();
   };
-  expect(await streamOf(new FormatError("/home/ann/a.json: bad"))).toBe(
+  expect(await streamOf(new FormatError("/srv/data/a.json: bad"))).toBe(
     'id: 1\ndata: 1\n\nevent: failed\ndata: {"error":"a.json: bad","hint":""}\n\n',
   );
   expect(faults).toEqual([]);

@@ -91,7 +91,7 @@ test("an answer that takes too long is given up: 503 in time, and the route is t
 });
 
 test("a body that fails on the way ends the connection, is reported, and none of the error's words is sent", async () => {
-  const fault = new Error("/home/ann/secret.json");
+  const fault = new Error("/srv/data/secret.json");
   let sent: ReadableStreamDefaultController | undefined;
   const app = new Hono()
     .get(
@@ -166,7 +166,7 @@ test("close ends open streams and waiting connections, and nothing listens after
 
 test("an error of a route is an ApiError on the wire", async () => {
   const app = new Hono().get("/api/a", () => {
-    throw new ConfigError("/home/ann/study.yaml: bad");
+    throw new ConfigError("/srv/data/study.yaml: bad");
   });
   app.onError((error, c) => c.json(answerFor(error).body, answerFor(error).status));
   const { get } = await start(app);
