@@ -58,7 +58,7 @@ function statusOf(error: TunediffError): ContentfulStatusCode {
 }
 
 /**
- * The text with every absolute path cut to its last part: "/home/a/study/x.json: bad" is "x.json: bad".
+ * The text with every absolute path cut to its last part: "/srv/data/study/x.json: bad" is "x.json: bad".
  *
  * A path begins with a slash, a drive or a tilde after the line's start, a space or an opening mark. Folders with spaces in their names are cut
  * up to the last slash before the next quote, colon or line end. Slashes between words ("and/or", "http://") stay.

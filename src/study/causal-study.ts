@@ -33,6 +33,7 @@ import {
   chatsOfStore,
   conversationsOfDocuments,
   conversationsOfStore,
+  drawEvenly,
 } from "../causal/conversations.ts";
 import { controlLatents, PLAN_SETTINGS, planEffects } from "../causal/effects-plan.ts";
 import { writeEffects } from "../causal/effects-table.ts";
@@ -358,7 +359,10 @@ async function findConversations(ground: Ground): Promise<Conversations> {
     baseReplacements,
     maxTokens: mostTokens,
   });
-  const chats = documents.filter(({ messages }) => messages !== undefined).slice(0, most);
+  const chats = drawEvenly(
+    documents.filter(({ messages }) => messages !== undefined),
+    { most, seed },
+  );
   const set = conversationsOfDocuments(await tokenize(chats), { mostTokens });
   const left = documents.length - chats.length;
   return { ...set, origin: origin({ ...set.excluded, ...(left > 0 && { [LEFT_OUT]: left }) }) };
