@@ -1,13 +1,22 @@
 // How the activations of every latent are distributed: counts in logarithmic bins, for quantiles and charts.
 //
-// A bin is the upper 13 bits of the positive f32: 32 bins an octave, each between 1/63 and 1/32 of its lower edge wide
-// (1.6–3.1 %). Bins are held an octave at a time, for the octaves a latent was seen in. Memory: 128 bytes for each
+// A bin is the upper 13 bits of the positive f32 (activation-bins.ts): 32 bins an octave, each between 1/63 and 1/32 of its lower
+// edge wide (1.6–3.1 %). Bins are held an octave at a time, for the octaves a latent was seen in. Memory: 128 bytes for each
 // (latent, octave) seen plus its key, at most nLatents × 255 of them, in practice four to eight a latent; it does not
 // grow with rows. Counting is exact, so merging parts in any order is the same as counting everything at once.
 // Silent rows are not counted: quantiles are over the rows where the latent fired.
 
 import { FormatError, NumericsError, ShapeError } from "../errors.ts";
+import {
+  ACTIVATION_BINS,
+  fineBinEdge,
+  type HistogramBin,
+  mergeFineBins,
+  N_FINE_BINS,
+  quantilesOfBins,
+} from "./activation-bins.ts";
 import { createKeyIndex } from "./key-index.ts";
+import type { ActivationBins } from "./measure-contract.ts";
 import {
   type Accumulator,
   enlarge,
@@ -17,22 +26,11 @@ import {
   partLatents,
 } from "./part-arrays.ts";
 
-/** Bits of the f32 that a bin drops. */
-const DROPPED_BITS = 18;
 const BINS_PER_OCTAVE = 32;
 /** Octaves (f32 exponents) a latent can have; a power of two, so that (latent, octave) packs into a u32. */
 const OCTAVES = 256;
 const INFINITY_BITS = 0x7f800000;
-const N_BINS = INFINITY_BITS >>> DROPPED_BITS;
-const LARGEST_F32 = 3.4028234663852886e38;
 const FIRST_PAGES = 256;
-
-export interface HistogramBin {
-  /** Activations in [from, to). */
-  from: number;
-  to: number;
-  count: number;
-}
 
 export interface ActivationHistogram extends Accumulator {
   /** Counts one firing. activation: code × W, rounded to f32. Throws NumericsError unless it is positive and finite. */
@@ -48,6 +46,8 @@ export interface ActivationHistogram extends Accumulator {
   quantile(latent: number, q: number): number;
   /** The bins that hold something, ascending. */
   histogram(latent: number): HistogramBin[];
+  /** The same in few bins, for the table: every firing counted. */
+  merged(latent: number): ActivationBins;
 }
 
 /** Parts: "histogram.latent" u32, "histogram.bin" u16, "histogram.count" u32, of equal length, by latent, then bin. */
@@ -95,31 +95,20 @@ export function createActivationHistogram({ nLatents }: { nLatents: number }): A
     }
   };
 
-  const edge = (bin: number): number => {
-    if (bin >= N_BINS) return LARGEST_F32;
-    bits[0] = bin << DROPPED_BITS;
-    return float[0];
-  };
-
   const histogram = (latent: number): HistogramBin[] => {
     const bins: HistogramBin[] = [];
-    visitBins(latent, (bin, count) => bins.push({ from: edge(bin), to: edge(bin + 1), count }));
+    visitBins(latent, (bin, count) => bins.push({ from: fineBinEdge(bin), to: fineBinEdge(bin + 1), count }));
     return bins;
   };
 
-  const quantiles = (latent: number, qs: readonly number[]): number[] => {
-    const bins = histogram(latent);
-    const total = totalOf(bins);
-    return qs.map((q) => {
-      if (!(q >= 0 && q <= 1)) throw new ShapeError(`quantile: expected a number in [0, 1], got ${q}`);
-      if (total === 0) return Number.NaN;
-      const at = (total - 1) * q;
-      const below = Math.floor(at);
-      const lower = orderStatistic(bins, below);
-      if (at === below) return lower;
-      return lower + (at - below) * (orderStatistic(bins, below + 1) - lower);
-    });
+  const merged = (latent: number): ActivationBins => {
+    const fine: { bin: number; count: number }[] = [];
+    visitBins(latent, (bin, count) => fine.push({ bin, count }));
+    return mergeFineBins(fine);
   };
+
+  const quantiles = (latent: number, qs: readonly number[]): number[] =>
+    quantilesOfBins(histogram(latent), qs);
 
   return {
     add(latent, activation) {
@@ -130,12 +119,13 @@ export function createActivationHistogram({ nLatents }: { nLatents: number }): A
           { hint: "run `tunediff verify` on the store and on the dictionary" },
         );
       }
-      addToBin(latent, bits[0] >>> DROPPED_BITS, 1);
+      addToBin(latent, bits[0] >>> ACTIVATION_BINS.droppedBits, 1);
     },
     count: (latent) => totalOf(histogram(latent)),
     quantiles,
     quantile: (latent, q) => quantiles(latent, [q])[0],
     histogram,
+    merged,
     takeArrays() {
       let size = 0;
       for (let i = 0; i < pages.size() * BINS_PER_OCTAVE; i += 1) size += counts[i] > 0 ? 1 : 0;
@@ -169,8 +159,8 @@ function histogramPart(part: PartArrays, nLatents: number) {
   const bins = partArray(part, "histogram.bin", Uint16Array, latents.length);
   const sums = partArray(part, "histogram.count", Uint32Array, latents.length);
   for (let i = 0; i < bins.length; i += 1) {
-    if (bins[i] >= N_BINS) {
-      throw new FormatError(`part: expected histogram.bin[${i}] below ${N_BINS}, got ${bins[i]}`, {
+    if (bins[i] >= N_FINE_BINS) {
+      throw new FormatError(`part: expected histogram.bin[${i}] below ${N_FINE_BINS}, got ${bins[i]}`, {
         hint: "the part file is damaged: measure again",
       });
     }
@@ -180,14 +170,4 @@ function histogramPart(part: PartArrays, nLatents: number) {
 
 function totalOf(bins: readonly HistogramBin[]): number {
   return bins.reduce((sum, { count }) => sum + count, 0);
-}
-
-/** The i-th smallest value (0-based), the values of a bin taken to lie evenly in it. */
-function orderStatistic(bins: readonly HistogramBin[], i: number): number {
-  let before = 0;
-  for (const { from, to, count } of bins) {
-    if (i < before + count) return from + (to - from) * ((i - before + 0.5) / count);
-    before += count;
-  }
-  return Number.NaN; // not reached: i is below the total
 }

@@ -65,6 +65,7 @@ export function madeLatent(latent: number, given: Partial<LatentMeasure> = {}): 
     maxActivation: 4,
     meanActivation: 1.5,
     activationQuantiles: { q10: 0.5, q50: 1, q90: 2, q99: 3.5 },
+    activationHistogram: { first: 4032, end: 4130, step: 40, counts: [3, 0, 22] },
     templateShare: 0.25,
     frequencyBy: {
       role: [0.25, Number.NaN, 0.25, 0.25, 0.25, Number.NaN],

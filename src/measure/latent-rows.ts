@@ -123,6 +123,7 @@ export function latentRows({
       maxActivation: fired === 0 ? Number.NaN : pass.maxCode[latent] * weights[latent],
       meanActivation: (sums[SUM.code] / fired) * weights[latent],
       activationQuantiles: { q10, q50, q90, q99 },
+      activationHistogram: histogram.merged(latent),
       templateShare: sums[SUM.codeOnTemplate] / sums[SUM.code],
       frequencyBy: Object.fromEntries(
         CATEGORY_KINDS.map((kind) => [kind, categories.frequencies(latent, kind)]),

@@ -104,6 +104,19 @@ export interface Neighbour {
 export const ACTIVATION_QUANTILES = { q10: 0.1, q50: 0.5, q90: 0.9, q99: 0.99 } as const;
 export type ActivationQuantiles = Record<keyof typeof ACTIVATION_QUANTILES, number>;
 
+/**
+ * How many rows a latent fired in at which activation, in bins of equally many fine ones; see activation-bins.ts.
+ *
+ * Bin i holds the activations whose f32, as a u32 shifted right by 18, is in [first + i·step, min(first + (i + 1)·step, end)).
+ * The counts add up to the rows in which it fired. A latent that never fired has no bins, and first = end = 0.
+ */
+export interface ActivationBins {
+  first: number;
+  end: number;
+  step: number;
+  counts: readonly number[];
+}
+
 /** Kinds of rows a frequency is given by, and their names in the order of the lists. */
 export interface CategoryNames {
   role: readonly string[];
@@ -135,6 +148,8 @@ export interface LatentMeasure {
   maxActivation: number;
   meanActivation: number;
   activationQuantiles: ActivationQuantiles;
+  /** Null where the table was written before there was one. */
+  activationHistogram: ActivationBins | null;
   /** Share of the activation mass on template tokens. */
   templateShare: number;
   /** Share of the rows of each category in which it fired, in the order of the summary's categories; NaN without rows. */

@@ -42,7 +42,7 @@ export interface MeasureInputs {
 }
 
 /** Raised whenever the same inputs would give other files. */
-export const MEASURE_FORMAT = 3;
+export const MEASURE_FORMAT = 4;
 
 export async function measureInputs({
   folder,

@@ -6,6 +6,7 @@ import { normaliseInPlace } from "../dictionary/normaliser.ts";
 import { InterruptedError, MismatchError, NumericsError } from "../errors.ts";
 import { createRng } from "../numerics/rng.ts";
 import type { Role } from "../store/rows.ts";
+import { activationEdges, countedFirings, mergeFineBins } from "./activation-bins.ts";
 import { assertBelongTogether } from "./encoded-rows.ts";
 import { N_SUMS, totalSums } from "./latent-scaling.ts";
 import { type DenseCase, latentScalingReference } from "./latent-scaling-reference.ts";
@@ -201,6 +202,16 @@ describe("the streaming pass against dense least squares", () => {
       const mass = fired.reduce((sum, { f }) => sum + f, 0);
       expect(measure.frequency).toBeCloseTo(fired.length / code.length, 12);
       expect(measure.documents).toBe(new Set(fired.map(({ d }) => d)).size);
+      const bins = measure.activationHistogram ?? mergeFineBins([]);
+      const edges = activationEdges(bins);
+      for (const [i, count] of bins.counts.entries()) {
+        // as the pass counts: the product rounded to f32
+        const inside = fired
+          .map(({ f }) => Math.fround(f * weights[j]))
+          .filter((a) => a >= edges[i] && a < edges[i + 1]);
+        expect(inside).toHaveLength(count);
+      }
+      expect(countedFirings(bins)).toBe(fired.length);
       if (fired.length === 0) {
         expect(measure.maxActivation).toBeNaN();
         expect(measure.exclusion === "dead" || measure.exclusion === "not-candidate").toBe(true);

@@ -19,6 +19,7 @@
 //   groupsFired                 INT32   document groups with a firing, of 64
 //   improvementFinetuned_X, improvementBase_X   relative error improvement, X a field of ErrorImprovement
 //   activationQuantiles_qNN             over rows in which it fired
+//   activationHistogram         STRING  JSON {first, end, step, counts}: rows in which it fired, by activation; absent in tables from before
 //   frequencyBy_KIND_NAME               share of the rows of a role, dataset, slot or position decile in which it fired
 //   tokensAtPeak, tokensBeforePeak, nearestFinetuned, nearestBase, nearestAcross   STRING, JSON lists
 //   verdict                     STRING  one of VERDICTS, empty for a latent that leans to neither side
@@ -28,6 +29,7 @@
 
 import { FormatError } from "../errors.ts";
 import { type ParquetColumn, readParquet, readParquetMetadata, writeParquet } from "../formats/parquet.ts";
+import { parseActivationBins } from "./activation-bins.ts";
 import {
   ACTIVATION_QUANTILES,
   CATEGORY_KINDS,
@@ -114,6 +116,9 @@ const LIMITS = [
 ] as const;
 const QUANTILES = Object.keys(ACTIVATION_QUANTILES) as (keyof typeof ACTIVATION_QUANTILES)[];
 
+/** Tables that were written before it was counted for them lack this column, and are read all the same. */
+const HISTOGRAM = "activationHistogram" satisfies keyof LatentMeasure;
+
 type ColumnType = "INT32" | "DOUBLE" | "STRING";
 
 interface Column {
@@ -158,6 +163,7 @@ export function measureColumns(categories: CategoryNames): Column[] {
     ...QUANTILES.map((name) =>
       number(`activationQuantiles_${name}`, (latent) => latent.activationQuantiles[name]),
     ),
+    text(HISTOGRAM, (latent) => JSON.stringify(latent.activationHistogram)),
     ...CATEGORY_KINDS.flatMap((kind) =>
       categories[kind].map((name, i) =>
         number(`frequencyBy_${kind}_${name}`, (latent) => latent.frequencyBy[kind][i]),
@@ -175,7 +181,10 @@ export function measureTableColumns(
   latents: readonly LatentMeasure[],
   categories: CategoryNames,
 ): ParquetColumn[] {
-  return measureColumns(categories).map(({ name, type, get }): ParquetColumn => {
+  const isWithout =
+    latents.length > 0 && latents.every(({ activationHistogram }) => activationHistogram === null);
+  const columns = measureColumns(categories).filter(({ name }) => !(isWithout && name === HISTOGRAM));
+  return columns.map(({ name, type, get }): ParquetColumn => {
     if (type === "STRING") return { name, type, data: latents.map((latent) => String(get(latent))) };
     const values = latents.map((latent) => Number(get(latent)));
     return type === "INT32"
@@ -207,7 +216,12 @@ export async function readMeasureTable(path: string): Promise<LatentMeasure[]> {
       hint: again,
     });
   };
-  const columns = new Map(measureColumns(categories).map(({ name }) => [name, column(name)]));
+  const hasHistogram = table[HISTOGRAM] !== undefined;
+  const columns = new Map(
+    measureColumns(categories)
+      .filter(({ name }) => name !== HISTOGRAM || hasHistogram)
+      .map(({ name }) => [name, column(name)]),
+  );
   const value = (name: string, row: number): unknown => columns.get(name)?.[row];
   const group = (prefix: string, fields: readonly string[], row: number): Record<string, number> =>
     Object.fromEntries(fields.map((field) => [field, Number(value(`${prefix}${field}`, row))]));
@@ -258,6 +272,9 @@ export async function readMeasureTable(path: string): Promise<LatentMeasure[]> {
       ),
       intervals: intervals(row),
       activationQuantiles: group("activationQuantiles_", QUANTILES, row),
+      activationHistogram: hasHistogram
+        ? parseActivationBins(String(value(HISTOGRAM, row)), `${path}: ${HISTOGRAM} of row ${row}`)
+        : null,
       frequencyBy: Object.fromEntries(
         CATEGORY_KINDS.map((kind) => [
           kind,

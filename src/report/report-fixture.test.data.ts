@@ -310,6 +310,10 @@ function madeLatent({
       q90: isDead ? Number.NaN : 0.7 * strongest,
       q99: isDead ? Number.NaN : 0.95 * strongest,
     },
+    // 24 activations from 1 to 1.5
+    activationHistogram: isDead
+      ? { first: 0, end: 0, step: 1, counts: [] }
+      : { first: 4064, end: 4080, step: 4, counts: [1, 12, 8, 3] },
     frequencyBy: {
       role: MADE_CATEGORIES.role.map((name, i) => (name === "bos" ? Number.NaN : 0.02 * u(70 + i))),
       dataset: MADE_CATEGORIES.dataset.map((_name, i) => 0.02 * u(80 + i)),
