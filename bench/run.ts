@@ -8,6 +8,7 @@ import { cpus, totalmem } from "node:os";
 import { packageVersion } from "../src/package-root.ts";
 import { benchAdapters } from "./adapters.ts";
 import { benchCausal } from "./causal.ts";
+import { benchDashboard } from "./dashboard.ts";
 import { benchDemo } from "./demo.ts";
 import { benchHarvest } from "./harvest.ts";
 import { benchMeasure } from "./measure.ts";
@@ -28,6 +29,7 @@ export interface BenchRow {
 const BENCHES: Record<string, () => Promise<BenchRow[]>> = {
   adapters: benchAdapters,
   causal: benchCausal,
+  dashboard: benchDashboard,
   demo: benchDemo,
   harvest: benchHarvest,
   measure: benchMeasure,

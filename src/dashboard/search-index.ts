@@ -1,8 +1,13 @@
-// dashboard-index.sqlite, beside examples.sqlite: the text of every example and a trigram index over it. Derived, can be made again.
+// dashboard-index.sqlite, beside examples.sqlite: the text of every example in blocks, and which trigrams each block has. Derived, can be
+// made again.
 //
-// meta(key, value): schemaVersion, source (size and time of change of the examples it was made from, their dictionary), examples.
-// texts(id, latent, bin, rank, text): ids in the order of the examples. grams: FTS5, contentless, trigrams of the folded text without positions,
-// which finds candidates; whether a candidate matches is seen from its text. Searching is search-texts.ts.
+// meta(key, value): schemaVersion, source (size and time of change of the examples it was made from, their dictionary), examples, blockTexts,
+// bandBlocks.
+// Texts are numbered in the order of the examples; block b holds the texts from b · blockTexts on.
+// blocks(block, places, texts): texts in UTF-8, one behind the other; places i32 [texts, 6] little-endian: latent, bin, rank, where the text
+// ends in `texts` in bytes and in UTF-16 code units, where it ends in `folded`. folded(block, bytes): the same texts in lower case (fold), UTF-8,
+// NUL after each.
+// grams(band, bucket, bits): search-grams.ts. Searching is search-candidates.ts.
 
 import { existsSync } from "node:fs";
 import { rm, stat } from "node:fs/promises";
@@ -11,27 +16,30 @@ import { InterruptedError, StorageError } from "../errors.ts";
 import { acquireLock, commitFile, temporaryBeside } from "../formats/atomic.ts";
 import { openDatabase, type SqliteDatabase } from "../formats/sqlite.ts";
 import { openExamplesFile } from "../measure/examples-file.ts";
-import { fold } from "./regex-trigrams.ts";
+import { fold } from "./required-literals.ts";
+import { createGramBand, GRAM_SETTINGS, type GramBand } from "./search-grams.ts";
 
 export const INDEX_FILE = "dashboard-index.sqlite";
 const LOCK_FILE = ".dashboard-index.lock";
 
 export const INDEX_SETTINGS = {
-  schemaVersion: 1,
-  /** Bytes of the trigrams that are collected before they are written. */
-  hashBytes: 2 ** 25,
-  /** Examples between two reports of progress. */
-  reportEvery: 2000,
+  schemaVersion: 2,
+  /** Examples of a block: what is read and looked through as one. */
+  blockTexts: 256,
+  /** Bytes of a page of the file: a block's texts lie on few. */
+  pageBytes: 32_768,
+  /** Blocks between two reports of progress. */
+  reportEvery: 8,
 } as const;
+
+/** Numbers of a text in `places`. */
+export const PLACE_FIELDS = 6;
 
 const SCHEMA = `
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE texts (
-  id INTEGER PRIMARY KEY, latent INTEGER NOT NULL, bin INTEGER NOT NULL, rank INTEGER NOT NULL, text TEXT NOT NULL
-);
-CREATE VIRTUAL TABLE grams USING fts5(
-  text, content='', detail=none, columnsize=0, tokenize='trigram case_sensitive 1'
-);`;
+CREATE TABLE folded (block INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
+CREATE TABLE blocks (block INTEGER PRIMARY KEY, places BLOB NOT NULL, texts BLOB NOT NULL);
+CREATE TABLE grams (band INTEGER NOT NULL, bucket INTEGER NOT NULL, bits BLOB NOT NULL, PRIMARY KEY (band, bucket)) WITHOUT ROWID;`;
 
 export interface IndexState {
   path: string;
@@ -75,8 +83,20 @@ function metaOf(path: string): Map<string, string> | undefined {
   }
 }
 
+/** How the texts are cut up; stored with the index. Others than the usual only for tests: few texts have many blocks then. */
+export interface IndexSizes {
+  blockTexts: number;
+  bandBlocks: number;
+}
+
+const USUAL_SIZES: IndexSizes = {
+  blockTexts: INDEX_SETTINGS.blockTexts,
+  bandBlocks: GRAM_SETTINGS.bandBlocks,
+};
+
 export interface BuildOptions {
   examplesPath: string;
+  sizes?: IndexSizes;
   /** Called every few thousand examples. */
   report?: ((made: number, of: number) => void) | undefined;
   /** Asked as often; true ends the work with InterruptedError. */
@@ -87,7 +107,8 @@ export interface BuildOptions {
  * Makes the index in one step: a reader sees the old one or the whole new one. Synchronous work: for a worker thread. Throws
  * StorageError when another process makes it or the folder cannot be written, FormatError for damaged examples.
  */
-export async function buildIndex({ examplesPath, report, isCancelled }: BuildOptions): Promise<void> {
+export async function buildIndex(options: BuildOptions): Promise<void> {
+  const { examplesPath } = options;
   const folder = dirname(examplesPath);
   const lock = await acquireLock(join(folder, LOCK_FILE), { takeOverOwn: true });
   const path = join(folder, INDEX_FILE);
@@ -96,7 +117,7 @@ export async function buildIndex({ examplesPath, report, isCancelled }: BuildOpt
     const source = await sourceOf(examplesPath);
     const database = openDatabase(temporary);
     try {
-      fill(database, { examplesPath, source, report, isCancelled });
+      fill(database, { ...options, source });
     } finally {
       database.close();
     }
@@ -107,45 +128,106 @@ export async function buildIndex({ examplesPath, report, isCancelled }: BuildOpt
   }
 }
 
+interface IndexedText {
+  latent: number;
+  bin: number;
+  rank: number;
+  text: string;
+}
+
 function fill(
   database: SqliteDatabase,
-  { examplesPath, source, report, isCancelled }: BuildOptions & { source: string },
+  { examplesPath, sizes = USUAL_SIZES, source, report, isCancelled }: BuildOptions & { source: string },
 ): void {
   const examples = openDatabase(examplesPath, { readOnly: true });
   try {
-    database.exec(`PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; ${SCHEMA} BEGIN;`);
-    database.prepare("INSERT INTO grams(grams, rank) VALUES ('hashsize', ?)").run(INDEX_SETTINGS.hashBytes);
-    const strings = new Map<number, string>();
-    for (const { token, string } of examples.prepare("SELECT token, string FROM tokens").iterate())
-      strings.set(Number(token), String(string).replaceAll("\0", "\ufffd")); // SQLite ends a text at NUL
-    const total = Number(examples.prepare("SELECT count(*) AS n FROM examples").get()?.n ?? 0);
-    const text = database.prepare("INSERT INTO texts VALUES (?, ?, ?, ?, ?)");
-    const grams = database.prepare("INSERT INTO grams(rowid, text) VALUES (?, ?)");
-    const rows = examples.prepare(
-      "SELECT latent, bin, rank, token_ids FROM examples ORDER BY latent, bin, rank",
+    database.exec(
+      `PRAGMA page_size = ${INDEX_SETTINGS.pageBytes}; PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; ${SCHEMA} BEGIN;`,
     );
-    let id = 0;
-    for (const { latent, bin, rank, token_ids: bytes } of rows.iterate()) {
-      const ids = new Int32Array(Uint8Array.from(bytes as Uint8Array).buffer);
-      const whole = Array.from(ids, (token) => strings.get(token) ?? `<${token}>`).join("");
-      text.run(id, latent, bin, rank, whole);
-      grams.run(id, fold(whole));
-      id += 1;
-      if (id % INDEX_SETTINGS.reportEvery === 0) {
-        if (isCancelled?.()) throw new InterruptedError("the search index: interrupted");
-        report?.(id, total);
-      }
+    const total = Number(examples.prepare("SELECT count(*) AS n FROM examples").get()?.n ?? 0);
+    const writer = createBlockWriter(database, {
+      bandBlocks: sizes.bandBlocks,
+      nBlocks: Math.ceil(total / sizes.blockTexts),
+    });
+    let made = 0;
+    for (const texts of eachBlock(examples, sizes.blockTexts)) {
+      writer.add(texts);
+      made += texts.length;
+      if (writer.nBlocks() % INDEX_SETTINGS.reportEvery !== 0) continue;
+      if (isCancelled?.()) throw new InterruptedError("the search index: interrupted");
+      report?.(made, total);
     }
-    database.prepare("INSERT INTO grams(grams) VALUES ('optimize')").run();
     const meta = database.prepare("INSERT INTO meta VALUES (?, ?)");
     meta.run("schemaVersion", String(INDEX_SETTINGS.schemaVersion));
-    meta.run("examples", String(id));
+    for (const [key, value] of Object.entries({ ...sizes, examples: made })) meta.run(key, String(value));
     meta.run("source", source);
     database.exec("COMMIT;");
-    report?.(id, id);
+    report?.(made, made);
   } finally {
     examples.close();
   }
+}
+
+/** The texts of all examples in their order, a block at a time. */
+function* eachBlock(examples: SqliteDatabase, blockTexts: number): Generator<IndexedText[]> {
+  const strings = new Map<number, string>();
+  for (const { token, string } of examples.prepare("SELECT token, string FROM tokens").iterate())
+    strings.set(Number(token), String(string).replaceAll("\0", "\ufffd")); // NUL stands between texts
+  const rows = examples.prepare(
+    "SELECT latent, bin, rank, token_ids FROM examples ORDER BY latent, bin, rank",
+  );
+  let texts: IndexedText[] = [];
+  for (const { latent, bin, rank, token_ids: bytes } of rows.iterate()) {
+    const ids = bytes as Uint8Array;
+    const view = new DataView(ids.buffer, ids.byteOffset, ids.byteLength);
+    let text = "";
+    for (let at = 0; at + 4 <= ids.length; at += 4) {
+      const token = view.getInt32(at, true);
+      text += strings.get(token) ?? `<${token}>`;
+    }
+    texts.push({ latent: Number(latent), bin: Number(bin), rank: Number(rank), text });
+    if (texts.length < blockTexts) continue;
+    yield texts;
+    texts = [];
+  }
+  if (texts.length > 0) yield texts;
+}
+
+function createBlockWriter(
+  database: SqliteDatabase,
+  { bandBlocks, nBlocks }: { bandBlocks: number; nBlocks: number },
+) {
+  const newBand = (): GramBand => createGramBand(Math.min(bandBlocks, nBlocks - n));
+  const block = database.prepare("INSERT INTO blocks VALUES (?, ?, ?)");
+  const folded = database.prepare("INSERT INTO folded VALUES (?, ?)");
+  const grams = database.prepare("INSERT INTO grams VALUES (?, ?, ?)");
+  let n = 0;
+  let band = newBand();
+  return {
+    nBlocks: () => n,
+    add(texts: readonly IndexedText[]): void {
+      const places = new Int32Array(texts.length * PLACE_FIELDS);
+      // What is stored is what is read again: half a surrogate pair becomes U+FFFD before anything else is made of it.
+      const parts = texts.map(({ text }) => Buffer.from(text));
+      const low = parts.map((part) => `${fold(part.toString())}\0`);
+      let [end, unitsEnd, foldedEnd] = [0, 0, 0];
+      for (const [i, { latent, bin, rank }] of texts.entries()) {
+        end += parts[i].length;
+        unitsEnd += low[i].length - 1; // folding keeps offsets
+        foldedEnd += Buffer.byteLength(low[i]);
+        places.set([latent, bin, rank, end, unitsEnd, foldedEnd], i * PLACE_FIELDS);
+      }
+      const joined = low.join("");
+      block.run(n, new Uint8Array(places.buffer), Buffer.concat(parts));
+      folded.run(n, Buffer.from(joined));
+      band.add(n % bandBlocks, joined);
+      n += 1;
+      if (n % bandBlocks !== 0 && n < nBlocks) return;
+      const number = Math.floor((n - 1) / bandBlocks);
+      for (const { bucket, bits } of band.rows()) grams.run(number, bucket, bits);
+      band = newBand();
+    },
+  };
 }
 
 /** Opens a current index for searching. Throws StorageError when it is not there. */
@@ -154,4 +236,11 @@ export function openIndex(path: string): SqliteDatabase {
   throw new StorageError(`${path}: expected the search index, found none`, {
     hint: "search again: it is made when it is first asked for",
   });
+}
+
+/** Of an index: how many texts, and how they are cut up. */
+export function readSizes(database: SqliteDatabase): IndexSizes & { nTexts: number } {
+  const rows = database.prepare("SELECT key, value FROM meta").all();
+  const of = (name: string): number => Number(rows.find(({ key }) => key === name)?.value ?? 0);
+  return { nTexts: of("examples"), blockTexts: of("blockTexts"), bandBlocks: of("bandBlocks") };
 }

@@ -1,10 +1,10 @@
-// Searching texts: candidates by the trigram index where the question allows it, then each one looked at. Synchronous, for a worker thread.
+// Looking at texts one by one: whether and where a question matches, within its bounds on hits. Synchronous, for a worker thread.
 //
-// The twin without an index is search-reference.ts. What a question is: text in either case, or a regular expression as it is written.
+// What a question is: text in either case, or a regular expression as it is written. Which texts of an index are looked at at all:
+// search-candidates.ts. The twin that looks at every text is search-reference.ts.
 
-import type { SqliteDatabase, SqliteRow } from "../formats/sqlite.ts";
 import type { SearchHit } from "./api-contract.ts";
-import { fold, literalTrigrams, requiredTrigrams, type TrigramQuery } from "./regex-trigrams.ts";
+import { fold } from "./required-literals.ts";
 
 export interface Question {
   mode: "text" | "regex";
@@ -20,11 +20,6 @@ export interface LatentText {
   bin: number;
   rank: number;
   text: string;
-}
-
-export interface Candidates {
-  count: number;
-  texts: Iterable<LatentText>;
 }
 
 export const SEARCH_TEXT = {
@@ -48,35 +43,47 @@ export function matcherOf({
   }
   const expression = new RegExp(text, "gu");
   return (subject) => {
-    for (const { 0: match, index } of subject.matchAll(expression))
-      if (match !== "") return { start: index, end: index + match.length };
+    expression.lastIndex = 0;
+    for (let match = expression.exec(subject); match !== null; match = expression.exec(subject)) {
+      if (match[0] !== "") return { start: match.index, end: match.index + match[0].length };
+      // An empty match is gone past by a whole character, as matchAll does.
+      expression.lastIndex += (subject.codePointAt(match.index) ?? 0) > 0xffff ? 2 : 1;
+    }
     return undefined;
   };
 }
 
-/** Every candidate in turn: its hit, or undefined. Ends when the bound on hits is reached. */
-export function* search(question: Question, texts: Iterable<LatentText>): Generator<SearchHit | undefined> {
+export interface Look {
+  /** The hit of a text, undefined where there is none or its latent has had its share. Texts come in the order of latents. */
+  at(text: LatentText): SearchHit | undefined;
+  /** The latent has had its share: its further texts need not be looked at. */
+  isFull(latent: number): boolean;
+  /** The bound on all hits is reached. */
+  isOver(): boolean;
+}
+
+export function createLook(question: Question): Look {
   const match = matcherOf(question);
   let hits = 0;
   let ofLatent = 0;
   let last = -1;
-  for (const { latent, bin, rank, text } of texts) {
-    if (latent !== last) ofLatent = 0;
-    last = latent;
-    const found = ofLatent < question.each ? match(text) : undefined;
-    if (found === undefined) {
-      yield undefined;
-      continue;
-    }
-    ofLatent += 1;
-    hits += 1;
-    yield { ...{ latent, bin, rank }, ...clipped(text, found) };
-    if (hits >= question.most) return;
-  }
+  return {
+    at({ latent, bin, rank, text }) {
+      if (latent !== last) ofLatent = 0;
+      last = latent;
+      const found = ofLatent < question.each ? match(text) : undefined;
+      if (found === undefined) return undefined;
+      ofLatent += 1;
+      hits += 1;
+      return { ...{ latent, bin, rank }, ...clipped(text, found) };
+    },
+    isFull: (latent) => latent === last && ofLatent >= question.each,
+    isOver: () => hits >= question.most,
+  };
 }
 
 /** The match with some text around it, and where in that it lies; no surrogate pair is cut. */
-function clipped(
+export function clipped(
   text: string,
   match: { start: number; end: number },
 ): Pick<SearchHit, "text" | "start" | "end"> {
@@ -89,37 +96,4 @@ function clipped(
 function wholeAt(text: string, at: number): number {
   const code = text.charCodeAt(at);
   return code >= 0xdc00 && code <= 0xdfff && at > 0 ? at - 1 : at;
-}
-
-/** What may match in an index: by its trigrams, or every text when the question names none. */
-export function candidatesIn(database: SqliteDatabase, { mode, text }: Question): Candidates {
-  const query = ftsQuery(mode === "text" ? literalTrigrams(text) : requiredTrigrams(text));
-  if (query === undefined) {
-    const count = database.prepare("SELECT value FROM meta WHERE key = 'examples'").get();
-    const rows = database.prepare("SELECT latent, bin, rank, text FROM texts ORDER BY id").iterate();
-    return { count: Number(count?.value ?? 0), texts: typed(rows) };
-  }
-  const count = database.prepare("SELECT count(*) AS n FROM grams WHERE grams MATCH ?").get(query);
-  const rows = database
-    .prepare(
-      `SELECT texts.latent, texts.bin, texts.rank AS rank, texts.text AS text FROM grams CROSS JOIN texts ON texts.id = grams.rowid
-       WHERE grams MATCH ? ORDER BY grams.rowid`,
-    )
-    .iterate(query);
-  return { count: Number(count?.n ?? 0), texts: typed(rows) };
-}
-
-function typed(rows: Iterable<SqliteRow>): Iterable<LatentText> {
-  return rows as unknown as Iterable<LatentText>;
-}
-
-/** In FTS5's words; undefined when nothing is required. */
-export function ftsQuery(query: TrigramQuery): string | undefined {
-  if (query.kind === "trigram") return `"${query.trigram.replaceAll('"', '""')}"`;
-  const parts = query.of.map(ftsQuery);
-  if (query.kind === "any") {
-    return parts.includes(undefined) || parts.length === 0 ? undefined : `(${parts.join(" OR ")})`;
-  }
-  const known = parts.filter((part) => part !== undefined);
-  return known.length === 0 ? undefined : `(${known.join(" AND ")})`;
 }

@@ -7,8 +7,9 @@ import { type MessagePort, parentPort } from "node:worker_threads";
 import { type CarriedError, carriedError } from "../compute/worker-thread.ts";
 import type { SqliteDatabase } from "../formats/sqlite.ts";
 import type { SearchHit } from "./api-contract.ts";
+import { type Candidates, candidatesIn } from "./search-candidates.ts";
 import { buildIndex, openIndex } from "./search-index.ts";
-import { candidatesIn, type LatentText, type Question, search } from "./search-texts.ts";
+import { createLook, type LatentText, type Look, type Question } from "./search-texts.ts";
 
 export type SearchJob = { id: number; cancel: Int32Array } & (
   | { kind: "build"; examplesPath: string }
@@ -25,8 +26,8 @@ export type SearchMessage = { id: number } & (
 
 export const WORKER_SETTINGS = {
   reportMs: 50,
-  /** Hits of one message. */
-  hits: 100,
+  /** Hits of the first message: enough for a screen, sent as soon as they are found. */
+  firstHits: 40,
   /** Of one search. */
   mostMs: 20_000,
 } as const;
@@ -44,51 +45,59 @@ async function work(job: SearchJob, port: MessagePort): Promise<void> {
       post({ id, kind: "done", truncated: false });
       return;
     }
-    const { question } = job;
-    const { count, texts } =
+    const look = createLook(job.question);
+    const candidates =
       job.kind === "texts"
-        ? { count: job.texts.length, texts: job.texts }
-        : candidatesIn(databaseOf(job), question);
-    post({ id, kind: "done", truncated: run({ job, count, texts, post }) });
+        ? { count: job.texts.length, blocks: [{ nTexts: job.texts.length, texts: job.texts }] }
+        : candidatesIn(databaseOf(job), job.question, look.isFull);
+    post({ id, kind: "done", truncated: run({ job, look, candidates, post }) });
   } catch (error) {
     post({ id, kind: "failed", error: carriedError(error) });
   }
 }
 
-/** Returns whether it ended before the last candidate. */
+/** Returns whether a bound ended it before the last candidate. */
 function run(options: {
-  job: SearchJob & { question: Question };
-  count: number;
-  texts: Iterable<LatentText>;
+  job: SearchJob;
+  look: Look;
+  candidates: Candidates;
   post: (message: SearchMessage) => void;
 }): boolean {
-  const { job, count, texts, post } = options;
-  const { id, question } = job;
+  const { job, look, candidates, post } = options;
   const started = performance.now();
   let reported = started;
+  let isFirst = true;
   let hits: SearchHit[] = [];
   let looked = 0;
-  let found = 0;
   const report = (): void => {
-    post({ id, kind: "found", hits, looked, candidates: count });
+    post({ id: job.id, kind: "found", hits, looked, candidates: candidates.count });
+    if (hits.length > 0) isFirst = false;
     hits = [];
     reported = performance.now();
   };
-  report(); // an expression that never ends is told from a thread that has not begun
-  for (const hit of search(question, texts)) {
-    looked += 1;
-    if (hit !== undefined) {
-      hits.push(hit);
-      found += 1;
-    }
+  /** Whether to go on. */
+  const goOn = (): boolean => {
     const now = performance.now();
-    if (hits.length >= WORKER_SETTINGS.hits || now - reported > WORKER_SETTINGS.reportMs) {
+    if (now - reported > WORKER_SETTINGS.reportMs || (isFirst && hits.length >= WORKER_SETTINGS.firstHits))
       report();
-      if (Atomics.load(job.cancel, 0) !== 0 || now - started > WORKER_SETTINGS.mostMs) return true;
+    return Atomics.load(job.cancel, 0) === 0 && now - started <= WORKER_SETTINGS.mostMs;
+  };
+  report(); // an expression that never ends is told from a thread that has not begun
+  const lookAtAll = (): boolean => {
+    for (const { nTexts, texts } of candidates.blocks) {
+      for (const text of texts) {
+        const hit = look.at(text);
+        if (hit !== undefined) hits.push(hit);
+        if (look.isOver() || !goOn()) return false;
+      }
+      looked += nTexts;
+      if (!goOn()) return looked === candidates.count;
     }
-  }
+    return true;
+  };
+  const isWhole = lookAtAll();
   report();
-  return found >= question.most && looked < count;
+  return !isWhole;
 }
 
 function databaseOf({ indexPath, source }: { indexPath: string; source: string }): SqliteDatabase {

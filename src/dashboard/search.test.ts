@@ -3,13 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openDatabase } from "../formats/sqlite.ts";
-import type { SearchBatch } from "./api-contract.ts";
+import { openDatabase, type SqliteDatabase } from "../formats/sqlite.ts";
+import type { SearchBatch, SearchHit } from "./api-contract.ts";
 import { writeExamplesForTest } from "./examples-database.test.helper.ts";
 import { createSearchService, type SearchQuestion, type SearchService } from "./search.ts";
+import { candidatesIn } from "./search-candidates.ts";
 import { buildIndex, INDEX_FILE, indexState, openIndex } from "./search-index.ts";
 import { searchReference } from "./search-reference.ts";
-import { candidatesIn, type LatentText, type Question, search } from "./search-texts.ts";
+import { createLook, type LatentText, type Question } from "./search-texts.ts";
 
 const WORDS = [
   " the",
@@ -54,6 +55,25 @@ afterAll(async () => {
   await rm(root, { recursive: true, force: true });
 });
 
+/** Through the index, as the worker does it. */
+function searchIndex(
+  database: SqliteDatabase,
+  question: Question,
+): { hits: SearchHit[]; looked: number; count: number } {
+  const look = createLook(question);
+  const { count, blocks } = candidatesIn(database, question, look.isFull);
+  const hits: SearchHit[] = [];
+  let looked = 0;
+  for (const { texts } of blocks) {
+    for (const text of texts) {
+      looked += 1;
+      const hit = look.at(text);
+      if (hit !== undefined && hits.length < question.most) hits.push(hit);
+    }
+  }
+  return { hits, looked, count };
+}
+
 async function all(
   batches: AsyncGenerator<SearchBatch>,
 ): Promise<{ batches: SearchBatch[]; hits: SearchBatch["hits"] }> {
@@ -75,8 +95,8 @@ test("the index is made on first use, with progress, and found again by the next
   expect((await readdir(root)).sort()).toEqual([INDEX_FILE, "examples.sqlite"].sort());
 });
 
-describe("with an index", () => {
-  beforeAll(async () => buildIndex({ examplesPath }));
+describe("with an index of many blocks and bands", () => {
+  beforeAll(async () => buildIndex({ examplesPath, sizes: { blockTexts: 7, bandBlocks: 16 } }));
 
   const questions: SearchQuestion[] = [
     ...[
@@ -109,29 +129,36 @@ describe("with an index", () => {
   ];
   test.each(questions)("$mode $text finds what looking at every text finds", ({ mode, text }) => {
     const database = openIndex(join(root, INDEX_FILE));
-    const question: Question = { mode, text, each: 2, most: 50 };
-    const { count, texts } = candidatesIn(database, question);
-    const found = [...search(question, texts)];
+    for (const bounds of [
+      { each: 2, most: 50 },
+      { each: 1, most: 5000 },
+      { each: 100, most: 5000 },
+    ]) {
+      const question: Question = { mode, text, ...bounds };
+      const { hits, looked, count } = searchIndex(database, question);
+      expect(hits).toEqual(searchReference(question, TEXTS));
+      expect(looked).toBeLessThanOrEqual(count);
+    }
     database.close();
-    expect(found.filter((hit) => hit !== undefined)).toEqual(searchReference(question, TEXTS));
-    expect(found.length).toBeLessThanOrEqual(count);
   });
 
-  test("any part of any text is found, in either case", () => {
+  test("parts of texts, of one character and more, in either case, are found as looking at every text finds them", () => {
     const database = openIndex(join(root, INDEX_FILE));
     fc.assert(
       fc.property(
         fc.nat(TEXTS.length - 1),
         fc.nat(60),
-        fc.integer({ min: 1, max: 12 }),
-        (i, from, length) => {
-          const characters = [...TEXTS[i].text];
-          const text = characters
-            .slice(from % characters.length, (from % characters.length) + length)
-            .join("");
-          const question: Question = { mode: "text", text, each: 100, most: 1000 };
-          const hits = [...search(question, candidatesIn(database, question).texts)];
-          expect(hits.some((hit) => hit?.latent === TEXTS[i].latent && hit.bin === TEXTS[i].bin)).toBe(true);
+        fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 4, max: 30 })),
+        fc.constantFrom("as it is", "upper", "lower", "half a pair"),
+        (i, from, length, form) => {
+          // Code units, not characters: a part may begin or end inside a surrogate pair.
+          const units = form === "half a pair" ? TEXTS[i].text.split("") : [...TEXTS[i].text];
+          const part = units.slice(from % units.length, (from % units.length) + length).join("");
+          const text = form === "upper" ? part.toUpperCase() : form === "lower" ? part.toLowerCase() : part;
+          const question: Question = { mode: "text", text, each: 100, most: 5000 };
+          const { hits } = searchIndex(database, question);
+          expect(hits).toEqual(searchReference(question, TEXTS));
+          if (form === "as it is") expect(hits.length).toBeGreaterThan(0);
         },
       ),
       { numRuns: 150, seed: 5 },
@@ -139,10 +166,40 @@ describe("with an index", () => {
     database.close();
   });
 
+  test("expressions by chance are found as looking at every text finds them", () => {
+    const database = openIndex(join(root, INDEX_FILE));
+    const atom = fc.constantFrom(
+      ..."the|The|ß|e| a|aaa|ing|𝒳|^|$|.|\\b|[a-z]|(?:the|ΣΊ)|(?=T)|\\n|\\||x".split(/(?<!\\)\|/u),
+    );
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(atom, fc.constantFrom("", "", "", "?", "+", "{2}")), {
+          minLength: 1,
+          maxLength: 4,
+        }),
+        (atoms) => {
+          const text = atoms.map((part) => part.join("")).join("");
+          try {
+            new RegExp(text, "u");
+          } catch {
+            return; // "^+": no expression
+          }
+          const question: Question = { mode: "regex", text, each: 3, most: 5000 };
+          expect(searchIndex(database, question).hits).toEqual(searchReference(question, TEXTS));
+        },
+      ),
+      { numRuns: 150, seed: 6 },
+    );
+    database.close();
+  });
+
   test("a rare expression looks at few of the texts", () => {
     const database = openIndex(join(root, INDEX_FILE));
-    const question: Question = { mode: "regex", text: "Straße<\\|eot_id", each: 9, most: 100 };
-    expect(candidatesIn(database, question).count).toBeLessThan(TEXTS.length / 2);
+    const question: Question = { mode: "regex", text: "Straße<\\|eot_id", each: 9, most: 1000 };
+    const { looked, hits } = searchIndex(database, question);
+    expect(hits.length).toBeGreaterThan(0);
+    expect(looked).toBe(hits.length);
+    expect(candidatesIn(database, { ...question, text: "nowhere to be found" }).count).toBe(0);
     database.close();
   });
 

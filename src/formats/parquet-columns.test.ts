@@ -56,6 +56,26 @@ test("a column and any range of rows read as the whole table does", async () => 
     expect(await table.strings("word", from, to)).toEqual(whole.word.slice(from, to));
 });
 
+test("a column of few words reads as codes into them, in order of first appearance", async () => {
+  const few = join(root, "few.parquet");
+  const data = Array.from({ length: N_ROWS }, (_, i) =>
+    i % 9 === 4 ? null : ["none", "finetuned-only", "é"][i % 3],
+  );
+  await writeParquet(few, [
+    { name: "word", type: "STRING", data },
+    { name: "x", type: "INT32", data: Int32Array.from(data, (_, i) => i) },
+  ]);
+  const file = await openParquetColumns(few);
+  try {
+    const { words, codes } = await file.words("word");
+    expect(words).toEqual(["none", "finetuned-only", "é", ""]);
+    expect(Array.from(codes, (code) => words[code])).toEqual(data.map((text) => text ?? ""));
+    await expect(file.words("x")).rejects.toThrow(ShapeError);
+  } finally {
+    await file.close();
+  }
+});
+
 test("a table that is replaced while it is open is still read as the old one", async () => {
   const old = await openParquetColumns(path);
   await writeParquet(path, [{ name: "id", type: "INT32", data: Int32Array.of(1) }]);

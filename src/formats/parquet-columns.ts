@@ -4,9 +4,16 @@
 
 import type { FileHandle } from "node:fs/promises";
 import { open } from "node:fs/promises";
-import { type AsyncBuffer, parquetMetadataAsync, parquetRead, parquetReadObjects } from "hyparquet";
+import {
+  type AsyncBuffer,
+  type FileMetaData,
+  parquetMetadataAsync,
+  parquetRead,
+  parquetReadObjects,
+} from "hyparquet";
 import { FormatError, ShapeError } from "../errors.ts";
 import { errorCode, readFully } from "./disk.ts";
+import { plainNumbers } from "./parquet-pages.ts";
 
 export type ParquetColumnType = "DOUBLE" | "INT32" | "BOOLEAN" | "STRING";
 
@@ -17,6 +24,8 @@ export interface ParquetColumns {
   metadata: ReadonlyMap<string, string>;
   /** [nRows] f64 of a column of numbers or booleans; NaN for "no value". */
   numbers(name: string): Promise<Float64Array>;
+  /** The same column as codes into its different strings, in order of first appearance; "" for "no value". Throws ShapeError for more than 65,536. */
+  words(name: string): Promise<{ words: string[]; codes: Uint16Array }>;
   /** Strings of rows [rowStart, rowEnd) of a text column; "" for "no value". Reads the pages that hold them. */
   strings(name: string, rowStart?: number, rowEnd?: number): Promise<string[]>;
   close(): Promise<void>;
@@ -49,6 +58,8 @@ export async function openParquetColumns(path: string): Promise<ParquetColumns> 
       metadata: new Map((metadata.key_value_metadata ?? []).map(({ key, value }) => [key, value ?? ""])),
       async numbers(name) {
         expect(name, false);
+        const plain = await refusing(path, () => readPlain(file, metadata, name));
+        if (plain !== undefined) return plain;
         const values = new Float64Array(nRows).fill(Number.NaN);
         const onChunk = ({ columnData, rowStart }: { columnData: ArrayLike<unknown>; rowStart: number }) => {
           for (let i = 0; i < columnData.length; i += 1)
@@ -56,6 +67,23 @@ export async function openParquetColumns(path: string): Promise<ParquetColumns> 
         };
         await refusing(path, () => parquetRead({ file, metadata, columns: [name], onChunk }));
         return values;
+      },
+      async words(name) {
+        expect(name, true);
+        const codes = new Uint16Array(nRows);
+        const codeOf = new Map<string, number>();
+        const onPage = ({ columnData, rowStart }: { columnData: ArrayLike<unknown>; rowStart: number }) => {
+          for (let i = 0; i < columnData.length; i += 1) {
+            const text = String(columnData[i] ?? "");
+            const code = codeOf.get(text) ?? codeOf.size;
+            codeOf.set(text, code);
+            codes[rowStart + i] = code;
+          }
+        };
+        await refusing(path, () => parquetRead({ file, metadata, columns: [name], onPage }));
+        if (codeOf.size > 2 ** 16)
+          throw new ShapeError(`${path}: ${name}: expected few different words, got ${codeOf.size}`);
+        return { words: [...codeOf.keys()], codes };
       },
       async strings(name, rowStart = 0, rowEnd = nRows) {
         expect(name, true);
@@ -72,6 +100,27 @@ export async function openParquetColumns(path: string): Promise<ParquetColumns> 
     await handle.close();
     throw error;
   }
+}
+
+/** The column, when every chunk of it holds plain values; else undefined. */
+async function readPlain(
+  file: AsyncBuffer,
+  metadata: FileMetaData,
+  name: string,
+): Promise<Float64Array | undefined> {
+  const values = new Float64Array(Number(metadata.num_rows));
+  let row = 0;
+  for (const { columns } of metadata.row_groups) {
+    const chunk = columns.find(({ meta_data }) => meta_data?.path_in_schema.join(".") === name)?.meta_data;
+    if (chunk === undefined || chunk.dictionary_page_offset !== undefined) return undefined;
+    const start = Number(chunk.data_page_offset);
+    const bytes = await file.slice(start, start + Number(chunk.total_compressed_size));
+    const part = plainNumbers(bytes, chunk);
+    if (part === undefined || row + part.length > values.length) return undefined;
+    values.set(part, row);
+    row += part.length;
+  }
+  return row === values.length ? values : undefined;
 }
 
 async function bufferOf(handle: FileHandle): Promise<AsyncBuffer> {

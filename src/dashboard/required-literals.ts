@@ -1,19 +1,16 @@
-// Which trigrams every match of a regular expression must contain, so that an index can leave out the texts without them.
+// What every match of a regular expression must contain, so that an index can leave out the texts without it.
 //
 // After Cox 2012, "Regular Expression Matching with a Trigram Index", cut down: literal runs, groups and alternatives are understood,
-// everything else may match anything. Too few requirements cost time, one too many loses matches: when in doubt there is none. Trigrams are of
-// folded text (fold): an index over folded text finds matches of either case.
+// everything else may match anything. Too few requirements cost time, one too many loses matches: when in doubt there is none. Literals are
+// as they are written; a text that contains one contains it folded, too (fold). How an index uses them: search-candidates.ts.
 
-/** What must hold of a text: all of these, any of these, or one trigram. An empty `all` always holds. */
-export type TrigramQuery =
-  | { kind: "trigram"; trigram: string }
-  | { kind: "all"; of: TrigramQuery[] }
-  | { kind: "any"; of: TrigramQuery[] };
+/** What must hold of a text: all of these, any of these, or that it contains one literal. An empty `all` always holds. */
+export type LiteralQuery =
+  | { kind: "literal"; literal: string }
+  | { kind: "all"; of: LiteralQuery[] }
+  | { kind: "any"; of: LiteralQuery[] };
 
-export const ALWAYS: TrigramQuery = { kind: "all", of: [] };
-
-/** Most trigrams taken of one run of literals: more do not narrow the search. */
-const MOST_OF_RUN = 12;
+export const ALWAYS: LiteralQuery = { kind: "all", of: [] };
 
 /** Character by character to lower case where that is one character again, so that offsets stay; NUL, which ends a text in SQLite, becomes U+FFFD. */
 export function fold(text: string): string {
@@ -27,28 +24,23 @@ export function fold(text: string): string {
   return folded;
 }
 
-/** Trigrams of code points of a literal, folded; none of a shorter one. */
-export function literalTrigrams(literal: string): TrigramQuery {
-  const characters = [...fold(literal)];
-  const trigrams = new Set<string>();
-  const step = Math.max(1, Math.floor((characters.length - 2) / MOST_OF_RUN));
-  for (let i = 0; i + 3 <= characters.length; i += step) trigrams.add(characters.slice(i, i + 3).join(""));
-  return { kind: "all", of: [...trigrams].map((trigram) => ({ kind: "trigram", trigram })) };
+export function literalQuery(literal: string): LiteralQuery {
+  return literal === "" ? ALWAYS : { kind: "literal", literal };
 }
 
 /** Of the source of a RegExp with the flag u and no other. A source that is not understood requires nothing. */
-export function requiredTrigrams(source: string): TrigramQuery {
+export function requiredLiterals(source: string): LiteralQuery {
   const reader = { source, at: 0 };
   const query = readAlternatives(reader);
   return reader.at === source.length ? query : ALWAYS;
 }
 
-/** Whether a folded text can match, as far as the query says. */
-export function holds(query: TrigramQuery, folded: string): boolean {
-  if (query.kind === "trigram") return folded.includes(query.trigram);
+/** Whether a text can match, as far as the query says. */
+export function holds(query: LiteralQuery, text: string): boolean {
+  if (query.kind === "literal") return text.includes(query.literal);
   return query.kind === "all"
-    ? query.of.every((part) => holds(part, folded))
-    : query.of.some((part) => holds(part, folded));
+    ? query.of.every((part) => holds(part, text))
+    : query.of.some((part) => holds(part, text));
 }
 
 interface Reader {
@@ -56,7 +48,7 @@ interface Reader {
   at: number;
 }
 
-function readAlternatives(reader: Reader): TrigramQuery {
+function readAlternatives(reader: Reader): LiteralQuery {
   const branches = [readSequence(reader)];
   while (reader.source[reader.at] === "|") {
     reader.at += 1;
@@ -67,11 +59,11 @@ function readAlternatives(reader: Reader): TrigramQuery {
 }
 
 /** Up to a "|" or ")" of its own level, or the end. */
-function readSequence(reader: Reader): TrigramQuery {
-  const parts: TrigramQuery[] = [];
+function readSequence(reader: Reader): LiteralQuery {
+  const parts: LiteralQuery[] = [];
   let run = "";
   const endRun = (): void => {
-    const query = literalTrigrams(run);
+    const query = literalQuery(run);
     if (!isAlways(query)) parts.push(query);
     run = "";
   };
@@ -95,7 +87,7 @@ function readSequence(reader: Reader): TrigramQuery {
 
 type Atom =
   | { kind: "literal"; character: string }
-  | { kind: "group"; query: TrigramQuery }
+  | { kind: "group"; query: LiteralQuery }
   | { kind: "anything" };
 
 function readAtom(reader: Reader): Atom {
@@ -152,6 +144,6 @@ function readQuantifier(reader: Reader): { least: number; most: number } {
   return { least, most: high === "" ? Number.POSITIVE_INFINITY : Number(high) };
 }
 
-function isAlways(query: TrigramQuery): boolean {
+function isAlways(query: LiteralQuery): boolean {
   return query.kind === "all" && query.of.length === 0;
 }
