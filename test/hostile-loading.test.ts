@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { packageRoot } from "../src/package-root.ts";
+import { nodeArguments } from "./own-process.ts";
 
 const base = join(packageRoot(), "organisms", "minichat", "base");
 const root = mkdtempSync(join(tmpdir(), "tunediff-hostile-"));
@@ -82,7 +83,7 @@ test.skipIf(process.platform !== "linux").each(CASES)(
     writeFileSync(join(folder, file), content());
     const child = spawnSync(
       process.execPath,
-      ["--import", "tsx", join(packageRoot(), "test", "hostile-loading-child.ts"), base, folder],
+      [...nodeArguments("test/hostile-loading-child"), base, folder],
       { cwd: packageRoot(), encoding: "utf8" },
     );
     rmSync(folder, { recursive: true, force: true });

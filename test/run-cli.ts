@@ -1,8 +1,8 @@
 // Runs the command line as a person does, in a process of its own.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { join } from "node:path";
 import { packageRoot } from "../src/package-root.ts";
+import { nodeArguments } from "./own-process.ts";
 
 export interface CliResult {
   code: number | null;
@@ -16,15 +16,11 @@ export function startCli(
   args: string[],
   options: { onStderr?: (text: string, child: ChildProcess) => void; env?: NodeJS.ProcessEnv } = {},
 ): Promise<CliResult> {
-  const child = spawn(
-    process.execPath,
-    ["--import", "tsx", join(packageRoot(), "test", "cli-entry.ts"), ...args],
-    {
-      cwd: packageRoot(),
-      env: { ...process.env, NO_COLOR: "1", ...options.env },
-      stdio: ["ignore", "pipe", "pipe"],
-    },
-  );
+  const child = spawn(process.execPath, [...nodeArguments("test/cli-entry"), ...args], {
+    cwd: packageRoot(),
+    env: { ...process.env, NO_COLOR: "1", ...options.env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (chunk: Buffer) => {

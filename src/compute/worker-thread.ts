@@ -6,22 +6,20 @@ import { pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
 import * as errors from "../errors.ts";
 import { TunediffError } from "../errors.ts";
-
-const isSource = import.meta.url.endsWith(".ts");
+import { ownModule } from "../own-module.ts";
 
 /** Starts the module that stands at `module` (a URL without the ending .ts or .js) with this workerData. */
 export function startWorkerThread(module: URL, workerData: unknown): Worker {
   // Not the parent's own flags: some (--input-type, --eval's) are refused in a worker.
   const execArgv: string[] = [];
-  if (!isSource) return new Worker(new URL(`${module.href}.js`), { workerData, execArgv });
-  // Node 20 cannot load TypeScript itself; this branch serves tests and benchmarks alone.
+  const { url, needsLoader } = ownModule(module);
+  if (!needsLoader) return new Worker(url, { workerData, execArgv });
   const loader = pathToFileURL(
     createRequire(import.meta.url)
       .resolve("tsx/esm/api")
       .replace(/cjs$/, "mjs"),
   ).href;
-  const worker = `${module.href}.ts`;
-  const load = `import("${loader}").then(({ tsImport }) => tsImport("${worker}", "${worker}"))`;
+  const load = `import("${loader}").then(({ tsImport }) => tsImport("${url}", "${url}"))`;
   return new Worker(load, { workerData, eval: true, execArgv });
 }
 

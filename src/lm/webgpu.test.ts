@@ -7,6 +7,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { nodeArguments } from "../../test/own-process.ts";
 import { ConfigError } from "../errors.ts";
 import { packageRoot } from "../package-root.ts";
 import { parseDevice, requireDevice } from "./device.ts";
@@ -31,21 +32,17 @@ async function runChild(
 ): Promise<Record<string, unknown>> {
   const folder = await mkdtemp(join(tmpdir(), "tunediff-webgpu-"));
   const target = join(folder, "report.json");
-  const child = spawn(
-    process.execPath,
-    ["--import", "tsx", join(packageRoot(), "src/lm/webgpu-child.test.data.ts")],
-    {
-      cwd: packageRoot(),
-      stdio: ["ignore", "ignore", "pipe"],
-      // Chromium's folder also holds the Vulkan loader that finds the driver.
-      env: {
-        ...process.env,
-        VK_DRIVER_FILES: driver,
-        LD_LIBRARY_PATH: dirname(DRIVER),
-        TUNEDIFF_WEBGPU_CHILD: JSON.stringify({ target, names, greedy }),
-      },
+  const child = spawn(process.execPath, nodeArguments("src/lm/webgpu-child.test.data"), {
+    cwd: packageRoot(),
+    stdio: ["ignore", "ignore", "pipe"],
+    // Chromium's folder also holds the Vulkan loader that finds the driver.
+    env: {
+      ...process.env,
+      VK_DRIVER_FILES: driver,
+      LD_LIBRARY_PATH: dirname(DRIVER),
+      TUNEDIFF_WEBGPU_CHILD: JSON.stringify({ target, names, greedy }),
     },
-  );
+  });
   let stderr = "";
   child.stderr.on("data", (chunk: Buffer) => {
     stderr += chunk.toString();

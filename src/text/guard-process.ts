@@ -9,6 +9,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { createRequire } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { FormatError, StorageError } from "../errors.ts";
+import { ownModule } from "../own-module.ts";
 import type { GuardJob, GuardReply } from "./guard-protocol.ts";
 
 export interface GuardLimits {
@@ -47,11 +48,10 @@ class GuardEndedError extends FormatError {
   isInherited = false;
 }
 
-const isSource = import.meta.url.endsWith(".ts");
-
 function startChild(): { child: ChildProcess; ready: Promise<void> } {
-  const path = fileURLToPath(new URL(isSource ? "./guard-child.ts" : "./guard-child.js", import.meta.url));
-  const loader = isSource
+  const { url, needsLoader } = ownModule(new URL("./guard-child", import.meta.url));
+  const path = fileURLToPath(url);
+  const loader = needsLoader
     ? ["--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href]
     : [];
   const { PATH, SystemRoot, TMPDIR } = process.env;

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createRng } from "../../src/numerics/rng.ts";
 import { packageRoot } from "../../src/package-root.ts";
+import { nodeArguments } from "../own-process.ts";
 import type { ChildTask } from "./train-child.ts";
 import { trainJob } from "./train-job.ts";
 
@@ -33,8 +34,7 @@ export function runChild(
   task: ChildTask,
   onStep: (steps: number, kill: (signal: NodeJS.Signals) => void) => void = () => {},
 ): Promise<ChildResult> {
-  const script = join(packageRoot(), "test", "kill", "train-child.ts");
-  const child = spawn(process.execPath, ["--import", "tsx", script, JSON.stringify(task)], {
+  const child = spawn(process.execPath, [...nodeArguments("test/kill/train-child"), JSON.stringify(task)], {
     cwd: packageRoot(),
     stdio: ["ignore", "pipe", "pipe"],
   });

@@ -2,16 +2,15 @@
 
 import { spawn } from "node:child_process";
 import { cp, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { randomDictionary } from "../../src/dictionary/dictionary.test.helper.ts";
 import { saveDictionary } from "../../src/dictionary/dictionary-file.ts";
 import { randomDocuments, writeDiskStore } from "../../src/measure/disk-store.test.helper.ts";
 import { openExamples } from "../../src/measure/measure.ts";
 import { createRng } from "../../src/numerics/rng.ts";
+import { nodeArguments } from "../own-process.ts";
 
 const N_LATENTS = 24;
 const KILLS = Number(process.env.TUNEDIFF_MEASURE_KILLS ?? 3);
@@ -28,9 +27,8 @@ afterAll(() => rm(root, { recursive: true, force: true }));
 
 /** killAfter: reports of progress after which the process is killed; undefined: never. Resolves to whether it ended by itself. */
 function runChild(folder: string, killAfter?: number): Promise<{ finished: boolean; firstDone: number }> {
-  const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
-  const script = join(import.meta.dirname, "measure-child.ts");
-  const child = spawn(process.execPath, ["--import", tsx, script, storeFolder(), folder]);
+  const script = nodeArguments("test/kill/measure-child");
+  const child = spawn(process.execPath, [...script, storeFolder(), folder]);
   let stderr = "";
   let reports = 0;
   let firstDone = 0;
