@@ -1,6 +1,6 @@
 // What `tunediff export` and `tunediff measure --dictionary` take, refuse and say; the files are tested beside their writers.
 
-import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
@@ -10,6 +10,7 @@ import { openNotes } from "../dashboard/notes.ts";
 import { randomDictionary } from "../dictionary/dictionary.test.helper.ts";
 import { saveDictionary } from "../dictionary/dictionary-file.ts";
 import { ConfigError, FormatError, StorageError } from "../errors.ts";
+import { TINY_CONFIG, tinyWeights, writeTinyLlama } from "../lm/tiny-llama.test.data.ts";
 import { randomDocuments } from "../measure/disk-store.test.helper.ts";
 import { type Measurement, measure } from "../measure/measure.ts";
 import { dictionarySha256 } from "../measure/measure-files.ts";
@@ -52,15 +53,33 @@ test("Neuronpedia gets a source a model, with the labels of notes.sqlite", async
     const notes = openNotes(study);
     notes.put(await dictionarySha256(folder), 3, { label: "says no" });
     notes.close();
-    const config = { base: "/models/tiny-base", finetuned: "/models/tiny-chat" };
+    const config = { base: join(study, "tiny-base"), finetuned: join(study, "tiny-chat") };
     const out = join(study, "out");
     const result = await exportForNeuronpedia({ study, folder: out, name: "main", config });
     expect(result.sources.map(({ modelId }) => modelId)).toEqual(["tiny-base", "tiny-chat"]);
-    expect(result.warnings).toEqual([expect.stringContaining("tunediff lens")]);
+    expect(result.warnings).toEqual([
+      expect.stringContaining("tunediff lens"),
+      expect.stringContaining("of tiny-base, tiny-chat is not known"),
+    ]);
     const features = gunzipSync(await readFile(join(result.sources[1].path, "features", "batch-0.jsonl.gz")));
     expect(String(features).split("\n")[3]).toContain('"vectorLabel":"says no, ');
     const { latents } = await exportDictionary({ dictionaryFolder: folder });
     expect(exportText({ latents, neuronpedia: result })).toContain(`examples → ${result.sources[1].path}`);
+    const checkpoint = await writeTinyLlama(TINY_CONFIG, tinyWeights(TINY_CONFIG, 1));
+    await cp(checkpoint, config.base, { recursive: true });
+    await rm(checkpoint, { recursive: true });
+    await cp(config.base, config.finetuned, { recursive: true });
+    const layersOf = async (): Promise<unknown[]> => {
+      const { sources } = await exportForNeuronpedia({ study, folder: out, name: "main", config });
+      const rows = sources.map(({ path }) => readFile(join(path, "model.jsonl"), "utf8"));
+      return (await Promise.all(rows)).map((row) => JSON.parse(row).layers);
+    };
+    const { num_hidden_layers: nLayers } = TINY_CONFIG;
+    expect(await layersOf()).toEqual([nLayers, nLayers]);
+    await rm(join(config.finetuned, "config.json"));
+    expect(await layersOf()).toEqual([nLayers, 0]);
+    await writeFile(join(config.finetuned, "adapter_config.json"), "{}");
+    expect(await layersOf()).toEqual([nLayers, nLayers]);
   } finally {
     await rm(study, { recursive: true, force: true });
   }

@@ -1,11 +1,14 @@
 // tunediff export STUDY: what was measured of a dictionary, as files for other programs.
 
+import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { exportNeuronpedia, type NeuronpediaExport } from "../dashboard/export/neuronpedia.ts";
 import { openNotes } from "../dashboard/notes.ts";
 import { loadDictionary } from "../dictionary/dictionary-file.ts";
-import { ConfigError } from "../errors.ts";
+import { ConfigError, FormatError } from "../errors.ts";
+import { ADAPTER_CONFIG } from "../lm/adapter-config.ts";
+import { readArchitecture } from "../lm/config.ts";
 import { writeFeatureDf } from "../measure/feature-df.ts";
 import { readMeasure } from "../measure/measure.ts";
 import { dictionarySha256, measurePaths } from "../measure/measure-files.ts";
@@ -114,6 +117,9 @@ export async function exportForNeuronpedia({
   config: Pick<StudyConfig, "base" | "finetuned">;
 }): Promise<NeuronpediaExport> {
   const dictionaryFolder = join(study, "dictionaries", name);
+  // An adapter has as many blocks as the model that it is put on.
+  const isAdapter = existsSync(join(config.finetuned, ADAPTER_CONFIG));
+  const finetunedConfig = isAdapter ? config.base : config.finetuned;
   const notes = openNotes(study);
   const printer = createProgressPrinter(process.stderr);
   const interrupt = interruptSignal();
@@ -124,8 +130,8 @@ export async function exportForNeuronpedia({
     return await exportNeuronpedia({
       ...{ dictionaryFolder, folder, name },
       models: {
-        base: { name: displayName(config.base) },
-        finetuned: { name: displayName(config.finetuned) },
+        base: { name: displayName(config.base), nLayers: await blocksOf(config.base) },
+        finetuned: { name: displayName(config.finetuned), nLayers: await blocksOf(finetunedConfig) },
       },
       labelOf: (latent) => labels.get(latent) ?? "",
       signal: interrupt.signal,
@@ -135,6 +141,16 @@ export async function exportForNeuronpedia({
     notes.close();
     printer.finish();
     interrupt.release();
+  }
+}
+
+/** By the checkpoint's config.json; undefined where it is gone or no longer one. */
+async function blocksOf(checkpoint: string): Promise<number | undefined> {
+  try {
+    return (await readArchitecture(checkpoint)).config.nLayers;
+  } catch (error) {
+    if (error instanceof FormatError) return undefined; // exportNeuronpedia says that it is not known
+    throw error;
   }
 }
 

@@ -9,12 +9,10 @@ import { DEFAULT_MAX_NEW_TOKENS, STEERED_POSITIONS } from "../causal/steered-mod
 import { STEERING_UNITS, steeringVector } from "../causal/steering-vectors.ts";
 import { loadDictionary } from "../dictionary/dictionary-file.ts";
 import { ConfigError } from "../errors.ts";
-import { openPair, type Pair, SIDES } from "../harvest/open-pair.ts";
-import { openModel } from "../lm/adapter.ts";
-import { openCheckpoint } from "../lm/checkpoint.ts";
+import { type Pair, SIDES } from "../harvest/open-pair.ts";
 import { readMeasure } from "../measure/measure.ts";
-import type { ModelSide } from "../store/store-contract.ts";
-import { readStudyConfig, type StudyConfig } from "../study/config.ts";
+import { readStudyConfig } from "../study/config.ts";
+import { lastBlockWarning, layersOf, openStudyModels } from "../study/open-models.ts";
 import { studyPaths } from "../study/run-study.ts";
 import { createPromptTokenizer, type Prompt } from "../text/chat-prompt.ts";
 import { readDocuments } from "../text/read-documents.ts";
@@ -150,7 +148,7 @@ async function steerCommand(study: string, flags: SteerFlags): Promise<void> {
 
   const printer = createProgressPrinter(process.stderr);
   const interrupt = interruptSignal();
-  const opened = await openModels(config);
+  const opened = await openStudyModels(config);
   try {
     const { pair } = opened;
     const prompts = await createPromptTokenizer(pair).tokenize(asTurns(questions, pair));
@@ -226,43 +224,4 @@ function asTurns(questions: readonly (Prompt & { isQuestion: boolean })[], { tem
       ? { id: prompt.id, messages: [{ role: "user", content: prompt.text }] }
       : prompt,
   );
-}
-
-async function openModels(config: StudyConfig): Promise<{ pair: Pair; close(): Promise<void> }> {
-  const base = await openCheckpoint(config.base);
-  try {
-    const finetuned = await openModel(config.finetuned, config);
-    try {
-      const question = { ...config, baseReplacements: config.store.baseReplacements };
-      const pair = await openPair(question, { base, finetuned });
-      return {
-        pair,
-        close: async () => {
-          await Promise.all([base.close(), finetuned.close()]);
-        },
-      };
-    } catch (error) {
-      await finetuned.close();
-      throw error;
-    }
-  } catch (error) {
-    await base.close();
-    throw error;
-  }
-}
-
-function layersOf({ sites }: Pair): Record<ModelSide, number> {
-  const layer = (side: ModelSide): number => sites.find(({ model }) => model === side)!.layer;
-  return { base: layer("base"), finetuned: layer("finetuned") };
-}
-
-/** What a push after the last block cannot do. */
-function lastBlockWarning(pair: Pair): string[] {
-  const layers = layersOf(pair);
-  const isLast = SIDES.some((side) => layers[side] === pair.checkpoints[side].config.nLayers - 1);
-  return isLast
-    ? [
-        "the compared layer is a model's last block: no later block reads the push, it only shifts what comes next at each token (with --positions prompt, the first token of the answer)",
-      ]
-    : [];
 }

@@ -3,16 +3,13 @@
 // Everything derived is read-only; notes.sqlite holds what people write. A part that a study does not have is never left out in silence:
 // Missing says what it is and the command that makes it. Names and units are those of docs/glossary.md.
 
-/** A part of a study that is not there (yet), is older than the dictionary, or of a newer program. */
-export interface Missing {
-  state: "missing" | "outdated" | "running" | "newer" | "damaged";
-  /** One sentence. */
-  words: string;
-  /** What makes it, e.g. "tunediff null STUDY"; "" when it is on its way. */
-  command: string;
-}
+import type { HarvestFacts, TrainingFact } from "./api-training-data.ts";
 
-export type Part<T> = { state: "made"; value: T } | Missing;
+export type * from "./api-training-data.ts";
+
+import type { Part, TokenScore } from "./api-parts.ts";
+
+export type { Missing, Part, TokenScore } from "./api-parts.ts";
 
 export interface DictionaryEntry {
   name: string;
@@ -35,7 +32,9 @@ export interface StudyEntry {
   running: string | null;
 }
 
-/** GET /api/session */
+/** POST /api/session: the token that was printed, for the cookie of this launch, which comes in Set-Cookie; answers as GET does. */
+
+/** GET /api/session: which studies are served, their dictionaries, and whether models may be loaded. */
 export interface Session {
   version: string;
   studies: StudyEntry[];
@@ -54,7 +53,7 @@ export interface Finding {
   foundAgain: { n: number; m: number } | null;
 }
 
-/** GET /api/studies/:study/:dictionary/overview */
+/** GET …/overview: the pair, the fit, counts, findings, and every stage's summary or what is missing. */
 export interface Overview {
   pair: StudyEntry;
   fit: Part<{
@@ -104,7 +103,7 @@ export interface CausalSummary {
   tokens: number;
 }
 
-/** GET /api/studies/:study/:dictionary/columns: every column of the joined tables. */
+/** GET …/columns: every column of the joined tables, and of the notes: note_label, note_tags, note_starred. */
 export interface ColumnInfo {
   name: string;
   /** Which table it is from: measure, null, stability, causal, lens, truth, notes. */
@@ -123,7 +122,7 @@ export interface ColumnInfo {
  * application/octet-stream. Text columns: a JSON list of strings.
  */
 
-/** GET …/latents/:latent */
+/** GET …/latents/:latent: everything that is known of one latent. */
 export interface LatentPage {
   latent: number;
   /** Every number of the joined tables, by column name; NaN and infinities as strings "NaN", "Infinity", "-Infinity". */
@@ -141,7 +140,11 @@ export interface LatentPage {
   where: Record<string, { name: string; share: number; rows: number }[]>;
   tokensAtPeak: { token: string; count: number }[];
   tokensBeforePeak: { token: string; count: number }[];
-  histogram: { edges: number[]; counts: number[] } | null;
+  /**
+   * Tokens in which it fired by activation: bin i from edge i up to edge i + 1. "counted" while measuring, exact; "quantiles": estimated from the
+   * four quantiles of a measurement that counted none. Null where it never fired.
+   */
+  histogram: { from: "counted" | "quantiles"; edges: number[]; counts: number[] } | null;
   nearest: Record<"finetuned" | "base" | "across", { latent: number; cosine: number }[]>;
   twins: { latent: number; cosine: number; divergence: number | null }[];
   causal: Part<{
@@ -152,7 +155,8 @@ export interface LatentPage {
     movedTexts: { conversation: string; change: number }[];
     movedTokens: { token: string; change: number; count: number }[];
   }>;
-  note: Note;
+  /** "damaged" where notes.sqlite cannot be read; then nothing is written into it either. */
+  note: Part<Note>;
 }
 
 export interface Estimate {
@@ -161,13 +165,7 @@ export interface Estimate {
   high: number;
 }
 
-export interface TokenScore {
-  token: string;
-  tokenId: number;
-  score: number;
-}
-
-/** GET …/latents/:latent/examples?bin=&from=&count= */
+/** GET …/latents/:latent/examples?bin=&from=&count=: the strongest first, then those drawn from the bins of activation. */
 export interface ExamplePage {
   total: number;
   examples: Example[];
@@ -241,7 +239,7 @@ export interface SavedView {
   ofOtherDictionary?: boolean;
 }
 
-/** GET …/notes */
+/** GET …/notes: what people wrote about this dictionary. */
 export interface NotesList {
   /** Ascending by latent. */
   notes: (Note & { latent: number })[];
@@ -251,18 +249,34 @@ export interface NotesList {
   elsewhere: { dictionary: string; notes: number }[];
 }
 
+/** The note as another browser left it, where a change was made to an older one. */
+export interface NoteConflict extends ApiError {
+  note: Note;
+}
+
 /**
- * PUT …/notes/:latent: the fields that change. Answers the Note; 409 with { note, error, hint } when it has changed since `seen`
- * (Note.updated as the browser last saw it; absent: not asked). PUT …/views takes { name, query }, DELETE …/views ?name=.
+ * PUT …/notes/:latent: the fields that change. Answers the Note; 409 with a NoteConflict when it has changed since `seen`
+ * (Note.updated as the browser last saw it; absent: not asked).
  */
 export type NoteChange = Partial<Pick<Note, "label" | "text" | "tags" | "starred">> & { seen?: string };
+
+/** GET …/notes/:latent: the note of one latent; an empty one where nobody wrote. */
+/** DELETE …/notes/:latent: removes the note; answers the empty one. */
+/** GET …/views: by name. */
+/** PUT …/views: saves a view, in place of the one of that name; answers all of them. */
+/** DELETE …/views?name=: removes a view; answers those that are left. */
+
+/** GET …/export/report: the report of the study, an HTML file, as a download. */
 
 /** POST …/export/selection: a file of some latents' columns; answers text/csv or application/vnd.apache.parquet. */
 export interface SelectionRequest {
   format: "csv" | "parquet";
-  /** Names of GET …/columns, each once; `latent` is always the first. */
+  /** Names of GET …/columns, each once, note_label, note_tags and note_starred among them; `latent` is always the first. */
   columns: string[];
-  /** "all", or numbers and ranges: "0-99,105". */
+  /**
+   * "all"; numbers and ranges: "0-99,105"; or "bits:" and base64 of ⌈nLatents / 8⌉ bytes, a bit a latent, the lowest bit of a byte first: a
+   * sixth of a character a latent however scattered they are.
+   */
   latents: string;
   /** Default: ascending by latent. Rows without a value last. */
   sort?: { column: string; descending: boolean };
@@ -290,6 +304,11 @@ export const API_LIMITS = {
   labSeeds: 8,
   labLatents: 16,
   labTokens: 512,
+  /** Dictionaries whose training one stream follows. */
+  dictionariesFollowed: 8,
+  /** Documents of one page, and tokens of one document at a time. */
+  documents: 100,
+  documentTokens: 2000,
   /** Bytes of a request's body. */
   body: 256_000,
 } as const;
@@ -305,6 +324,18 @@ export interface LabProgress {
   words: string;
   done: number;
   total: number | null;
+}
+
+/** GET …/labs: what the labs can do with this study; loads nothing. */
+export interface LabState {
+  /** closed: the next question loads the models. open: they are in memory. busy: a question is in work, perhaps another person's. */
+  models: "closed" | "open" | "busy";
+  /** Questions that wait behind the one in work. */
+  waiting: number;
+  /** Most tokens that both models read at once, answer included. */
+  contextTokens: number;
+  /** Without one, prompts must be plain text. */
+  hasChatTemplate: boolean;
 }
 
 /** POST …/labs/prompt: what fires where, and what both models expect. Server-sent events, a PromptEvent each, the reading last. */
@@ -384,13 +415,13 @@ export type SteerEvent =
     }
   | { kind: "done"; warnings: string[] };
 
-/** GET …/training: lines of metrics.jsonl; then server-sent events at …/training/live. */
-export interface TrainingLine {
-  step: number;
-  loss: number;
-  fve: { base: number; finetuned: number; total: number };
-  l0: number;
-  dead: number;
+/** GET …/training/facts */
+export interface TrainingFacts {
+  /** As far as they are known before the record is there. */
+  plan: { steps: number | null; batchRows: number | null };
+  /** Those that are kept, by completed steps; ISO time of each. */
+  checkpoints: { step: number; made: string }[];
+  record: Part<{ facts: TrainingFact[]; warnings: string[] }>;
 }
 
 /** GET …/data: rows, by what they are of. */
@@ -403,6 +434,10 @@ export interface DataPage {
     nOutlierRows: number;
     rows: Record<string, { name: string; rows: number }[]>;
   }>;
+  /** Rows of the train split that the dictionary learned from, and those left out. */
+  trained: Part<{ store: string; nRows: number; nBosRows: number; nOutlierRows: number }>;
+  /** How text became rows; null where the store does not say. */
+  harvest: HarvestFacts | null;
 }
 
 export interface StoreFacts {
@@ -425,6 +460,95 @@ export interface StoreFacts {
   }[];
   /** Whether both models' predictions were harvested too. */
   hasOutputs: boolean;
+}
+
+/** Pages of figures: Causal and Glance. */
+export type * from "./api-figures.ts";
+
+/**
+ * GET …/compare?otherStudy=&other=: what the overviews of two dictionaries do not say, and in which ways their latents can be matched. a is the
+ * dictionary of the path.
+ */
+export interface Comparison {
+  a: ComparedDictionary;
+  b: ComparedDictionary;
+  matching: Record<MatchingBy, MatchingWay>;
+}
+
+export interface ComparedDictionary {
+  measured: Part<{
+    /** Of the store's manifest. */
+    storeSha256: string;
+    split: string;
+    nRows: number;
+    nDocuments: number;
+    datasets: string[];
+    inferenceThreshold: number | null;
+    scalingDirections: string;
+  }>;
+  /** Configuration and constants of training.json by their names there; null for a number that is none. */
+  training: Part<Record<string, number | string | boolean | null>>;
+}
+
+/** direction: by the cosine of decoder rows. place: by the tokens at which the stored examples peak. */
+export type MatchingBy = "direction" | "place";
+
+export interface MatchingWay {
+  isPossible: boolean;
+  /** Why, or why not. */
+  words: string;
+  /** Of direction: the models whose decoder rows lie in one space in both dictionaries. Of place: both. */
+  halves: ("base" | "finetuned")[];
+}
+
+/**
+ * GET …/compare/matches?otherStudy=&other=&by=&latents=claims|all: server-sent events, progress and then one matching. Who asks for the same at
+ * the same time shares one computation; it ends when the last of them goes.
+ */
+export type MatchingEvent = LabProgress | { kind: "matching"; matching: Matching };
+
+export interface Matching {
+  by: MatchingBy;
+  latents: "claims" | "all";
+  halves: ("base" | "finetuned")[];
+  nLatents: { a: number; b: number };
+  /** A match is mutual, its score is at least `score` and it has at least `shared` places in common. */
+  limits: { score: number; shared: number };
+  rows: MatchingRows;
+  summary: Record<"a" | "b", Record<"finetuned" | "base", ClaimsFound>>;
+}
+
+/** What became of a claim: kept, lost (of a alone), new (of b alone), or not compared; "" for a latent that neither claims. */
+export type MatchingChange = "" | "kept" | "lost" | "new" | "not compared";
+
+/**
+ * Columns of equal length: latents of a (claims, or all), then claims of b that are not listed yet. −1: there is no such latent. null: no such
+ * number.
+ */
+export interface MatchingRows {
+  a: number[];
+  b: number[];
+  change: MatchingChange[];
+  claimA: string[];
+  claimB: string[];
+  /** 1: a match. 0: the nearest, which is none. */
+  found: (0 | 1)[];
+  /** What was compared: the cosine along the latent's own side, or the Jaccard index. */
+  score: (number | null)[];
+  /** Of direction. Joint: of both rows side by side, each in its dictionary's own units. */
+  cosineBase: (number | null)[];
+  cosineFinetuned: (number | null)[];
+  cosineJoint: (number | null)[];
+  /** Of place: peaks in common. */
+  shared: (number | null)[];
+}
+
+/** Claims of one side in one dictionary: those that could be compared, have a match in the other, and are claimed there for the same side. */
+export interface ClaimsFound {
+  claims: number;
+  compared: number;
+  found: number;
+  kept: number;
 }
 
 /** Every refusal and error, with its HTTP status. No stack, no path of the disk. */

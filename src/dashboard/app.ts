@@ -8,8 +8,12 @@ import { z } from "zod";
 import { packageVersion } from "../package-root.ts";
 import type { ApiError, Part, Session } from "./api-contract.ts";
 import { ApiFailure, answerFor, checked } from "./errors-out.ts";
+import type { Labs } from "./labs/labs.ts";
 import type { LaunchToken } from "./launch-token.ts";
+import { createCompareRoutes } from "./routes/compare.ts";
+import { createDocumentsRoutes } from "./routes/documents.ts";
 import { createExportRoutes } from "./routes/export.ts";
+import { createLabsRoutes } from "./routes/labs.ts";
 import { createLatentsRoutes } from "./routes/latents.ts";
 import { createNotesRoutes } from "./routes/notes.ts";
 import { createSearchRoutes } from "./routes/search.ts";
@@ -21,6 +25,8 @@ import type { ReadContext, StudySource } from "./study-source.ts";
 /** What routers work with. */
 export interface DashboardContext extends ReadContext {
   labs: Session["labs"];
+  /** Absent: none may be loaded. */
+  labModels: Labs | undefined;
   /** Gets every error that is a defect of the program. */
   reportFault: (error: unknown) => void;
 }
@@ -31,6 +37,8 @@ export interface DashboardOptions {
   security: Pick<LaunchToken, "exchange">;
   /** Whether the live labs may load models; absent: they may not. */
   labs?: Part<{ threads: number }>;
+  /** Who holds their models; the caller closes it. */
+  labModels?: Labs | undefined;
   /** The built browser side; absent: data alone. */
   files?: StaticFiles;
   reportFault?: (error: unknown) => void;
@@ -50,14 +58,18 @@ const TokenSchema = z.strictObject({ token: z.string().min(1).max(200) });
 
 export function createDashboardApp(options: DashboardOptions) {
   const { source, notesOf, security, labs = NO_LABS, files = new Map(), reportFault = () => {} } = options;
-  const context: DashboardContext = { source, notesOf, labs, reportFault };
+  const { labModels } = options;
+  const context: DashboardContext = { source, notesOf, labs, labModels, reportFault };
   const app = new Hono()
     .route("/", createSessionRoutes(context, security))
     .route("/api/studies", createStudiesRoutes(context))
     .route("/api/studies", createLatentsRoutes(context))
     .route("/api/studies", createSearchRoutes(context))
     .route("/api/studies", createTrainingRoutes(context))
+    .route("/api/studies", createCompareRoutes(context))
+    .route("/api/studies", createDocumentsRoutes(context))
     .route("/api/studies", createNotesRoutes(context))
+    .route("/api/studies", createLabsRoutes(context))
     .route("/api/studies", createExportRoutes(context));
   app.get("*", (c) => {
     const file = files.get(c.req.path);

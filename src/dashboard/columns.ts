@@ -11,6 +11,7 @@ import type { ColumnInfo } from "./api-contract.ts";
 import type { DictionaryView } from "./dictionary-view.ts";
 import { eachText, type HeldTable } from "./held-table.ts";
 import type { Notes } from "./notes.ts";
+import { notesPart } from "./notes-part.ts";
 
 export type ColumnData =
   | { kind: "number"; values: Float64Array }
@@ -33,6 +34,8 @@ export const COLUMN_LIMITS = {
 } as const;
 
 export const CATEGORIES: readonly string[] = ["latentClass", "verdict", "claim", "exclusion", "side"];
+/** Too long for a cell, and nothing to sort by: the page of a latent draws it. */
+const PAGE_ONLY: readonly string[] = ["activationHistogram"];
 const LENS_LISTS = ["promotedBase", "suppressedBase", "promotedFinetuned", "suppressedFinetuned"];
 export const STABILITY_COLUMNS = [
   "nCompared",
@@ -90,7 +93,7 @@ export async function readColumns(view: DictionaryView, notes?: Notes): Promise<
   };
 
   for (const { name, type } of whole.value.columns)
-    add("measure", name, tableColumn("measure", name, type === "STRING"));
+    if (!PAGE_ONLY.includes(name)) add("measure", name, tableColumn("measure", name, type === "STRING"));
   if ((await view.part("nulls", () => true)).state === "made")
     for (const name of NULL_COLUMNS) add("null", `null_${name}`, tableColumn("nulls", name, false));
   if ((await view.part("stability", () => true)).state === "made")
@@ -126,7 +129,8 @@ export async function readColumns(view: DictionaryView, notes?: Notes): Promise<
     }
   }
   if ((await view.part("truth", () => true)).state === "made") addTruth(view, nLatents, add);
-  if (notes !== undefined) addNotes({ view, notes, nLatents }, add);
+  if (notes !== undefined && (await notesPart(notes, () => true)).state === "made")
+    addNotes({ view, notes, nLatents }, add);
   return new Map(columns.map((column) => [column.name, column]));
 }
 

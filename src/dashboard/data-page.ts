@@ -6,10 +6,12 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { openSafetensors } from "../formats/safetensors.ts";
+import { readHarvestRecord } from "../harvest/harvest-record.ts";
 import { ROLES, SPLITS } from "../store/rows.ts";
 import { readFinishedManifest } from "../store/store.ts";
-import type { DataPage, StoreFacts } from "./api-contract.ts";
+import type { DataPage, HarvestFacts, Part, StoreFacts } from "./api-contract.ts";
 import type { DictionaryView } from "./dictionary-view.ts";
+import { withoutPaths } from "./errors-out.ts";
 import { createFileMemo, type FileMemo } from "./file-memo.ts";
 import { NotMadeError, partOf } from "./parts.ts";
 
@@ -26,20 +28,12 @@ export function createDataPages(): DataPages {
 }
 
 async function readDataPage(view: DictionaryView, memo: FileMemo): Promise<DataPage> {
-  const { store, runningStages } = await view.study.facts();
-  const folder = join(view.study.folder, "stores", store);
-  const manifest = join(folder, "manifest.json");
-  const names = { what: "the store of activations", command: "tunediff harvest STUDY" };
   return {
-    store: await partOf(
-      { ...names, folder: view.study.folder, isRunning: runningStages.includes("harvest") },
-      () => {
-        if (!existsSync(manifest)) throw new NotMadeError("missing");
-        const paths = [manifest, join(folder, "outputs", "manifest.json")];
-        const read = async () => ({ value: await countStore(folder) });
-        return memo.use({ key: folder, paths, read }, (value: StoreFacts) => value);
-      },
-    ),
+    store: await storePart(view, (folder) => {
+      const paths = [join(folder, "manifest.json"), join(folder, "outputs", "manifest.json")];
+      const read = async () => ({ value: await countStore(folder) });
+      return memo.use({ key: folder, paths, read }, (value: StoreFacts) => value);
+    }),
     measured: await view.part("measure", ({ summary }) => ({
       ...{ nRows: summary.nRows, nBosRows: summary.nBosRows, nOutlierRows: summary.nOutlierRows },
       rows: Object.fromEntries(
@@ -52,7 +46,44 @@ async function readDataPage(view: DictionaryView, memo: FileMemo): Promise<DataP
         ]),
       ),
     })),
+    trained: await view.part("training", ({ store, rows }) => ({
+      ...{ store, nRows: rows.trained, nBosRows: rows.bosLeftOut, nOutlierRows: rows.outliersLeftOut },
+    })),
+    harvest: await readHarvest(view),
   };
+}
+
+/** What `work` makes of the study's finished store, by its folder; or why there is none. */
+export async function storePart<T>(
+  view: DictionaryView,
+  work: (folder: string) => T | Promise<T>,
+): Promise<Part<T>> {
+  const { store, runningStages } = await view.study.facts();
+  const folder = join(view.study.folder, "stores", store);
+  const names = { what: "the store of activations", command: "tunediff harvest STUDY" };
+  return partOf(
+    { ...names, folder: view.study.folder, isRunning: runningStages.includes("harvest") },
+    async () => {
+      if (!existsSync(join(folder, "manifest.json"))) throw new NotMadeError("missing");
+      return work(folder);
+    },
+  );
+}
+
+/** Null for a store that is not there, or does not say it. */
+async function readHarvest(view: DictionaryView): Promise<HarvestFacts | null> {
+  const part = await storePart(view, async (folder) => {
+    const { identity } = await readFinishedManifest(folder);
+    const asked = (identity.harvest ?? {}) as Record<string, unknown>;
+    const count = (value: unknown): number | null => (Number.isSafeInteger(value) ? (value as number) : null);
+    const record = await readHarvestRecord(folder);
+    return {
+      ...{ maxTokens: count(asked.maxTokens), skipFirst: count(asked.skipFirst) },
+      nBaseReplacements: Array.isArray(asked.baseReplacements) ? asked.baseReplacements.length : null,
+      ...{ counts: { ...record?.counts }, warnings: (record?.warnings ?? []).map(withoutPaths) },
+    };
+  });
+  return part.state === "made" ? part.value : null;
 }
 
 async function countStore(folder: string): Promise<StoreFacts> {

@@ -79,7 +79,7 @@ export function checked<T extends ZodType, Target extends "json" | "query" | "pa
   target: Target,
   schema: T,
 ) {
-  return zValidator(target, schema, (result) => {
+  const check = zValidator(target, schema, (result) => {
     if (result.success) return;
     const [issue] = result.error.issues;
     const place = issue.path.filter((part) => typeof part !== "symbol").join(".");
@@ -87,6 +87,20 @@ export function checked<T extends ZodType, Target extends "json" | "query" | "pa
     const where = /^[\w.-]{1,80}$/.test(place) ? `${place} is` : "a value is";
     throw new ApiFailure(400, `${where} not what is expected here`, HINTS[issue.code] ?? "");
   });
+  checks.set(check, { target, schema });
+  return check;
+}
+
+export interface RouteCheck {
+  target: "json" | "query" | "param";
+  schema: ZodType;
+}
+
+const checks = new WeakMap<object, RouteCheck>();
+
+/** What a handler of a route was made to check by `checked`; undefined for any other handler. For the API reference. */
+export function checkOf(handler: object): RouteCheck | undefined {
+  return checks.get(handler);
 }
 
 const HINTS: Readonly<Record<string, string>> = {

@@ -25,7 +25,7 @@ export function createHeldTable(file: ParquetColumns): HeldTable {
   const table: HeldTable = {
     file,
     numbers: (name) => remembered(numbers, name, () => file.numbers(name)),
-    words: (name) => remembered(words, name, () => readWords(file, name)),
+    words: (name) => remembered(words, name, () => file.words(name)),
     async strings(name) {
       const { words: list, codes } = await table.words(name);
       return Array.from(codes, (code) => list[code]);
@@ -39,27 +39,6 @@ export function createHeldTable(file: ParquetColumns): HeldTable {
 export async function* eachText(file: ParquetColumns, name: string): AsyncGenerator<string[]> {
   for (let row = 0; row < file.nRows; row += ROWS_AT_A_TIME)
     yield await file.strings(name, row, row + ROWS_AT_A_TIME);
-}
-
-async function readWords(
-  file: ParquetColumns,
-  name: string,
-): Promise<{ words: readonly string[]; codes: Uint16Array }> {
-  const codes = new Uint16Array(file.nRows);
-  const codeOf = new Map<string, number>();
-  let row = 0;
-  for await (const texts of eachText(file, name)) {
-    for (const text of texts) {
-      let code = codeOf.get(text);
-      if (code === undefined) {
-        code = codeOf.size;
-        codeOf.set(text, code);
-      }
-      codes[row] = code;
-      row += 1;
-    }
-  }
-  return { words: [...codeOf.keys()], codes };
 }
 
 function remembered<T>(kept: Map<string, Promise<T>>, name: string, read: () => Promise<T>): Promise<T> {

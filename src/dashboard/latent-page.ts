@@ -2,6 +2,7 @@
 
 import type { LatentEffect } from "../causal/causal-contract.ts";
 import type { TokenScore } from "../lens/lens-contract.ts";
+import { activationEdges, parseActivationBins } from "../measure/activation-bins.ts";
 import type {
   Interval,
   LatentIntervals,
@@ -16,6 +17,7 @@ import { CATEGORIES, EFFECTS, NULL_COLUMNS, STABILITY_COLUMNS } from "./columns.
 import type { DictionaryView } from "./dictionary-view.ts";
 import type { HeldTable } from "./held-table.ts";
 import type { Notes } from "./notes.ts";
+import { notesPart } from "./notes-part.ts";
 
 export const EMPTY_NOTE: Note = { label: "", text: "", tags: [], starred: false, updated: "" };
 
@@ -41,7 +43,7 @@ export async function readLatentPage(
     where: whereOf(numbers, summary),
     tokensAtPeak: await listAt<TokenCount>(table, "tokensAtPeak", latent),
     tokensBeforePeak: await listAt<TokenCount>(table, "tokensBeforePeak", latent),
-    histogram: histogramOf(numbers, summary),
+    histogram: (await countedHistogram(table, latent)) ?? estimatedHistogram(numbers, summary),
     nearest: {
       finetuned: await listAt<Neighbour>(table, "nearestFinetuned", latent),
       base: await listAt<Neighbour>(table, "nearestBase", latent),
@@ -71,9 +73,18 @@ export async function readLatentPage(
         return { promotedBase, suppressedBase, promotedFinetuned, suppressedFinetuned };
       }),
       causal: await causalOf(view, latent),
-      note: notes?.get(await view.sha256(), latent) ?? EMPTY_NOTE,
+      note: await noteOf(view, { latent, notes }),
     },
   };
+}
+
+async function noteOf(
+  view: DictionaryView,
+  { latent, notes }: { latent: number; notes?: Notes },
+): Promise<Part<Note>> {
+  if (notes === undefined) return { state: "made", value: EMPTY_NOTE };
+  const sha256 = await view.sha256();
+  return notesPart(notes, (open) => open.get(sha256, latent));
 }
 
 /** NaN and infinities by name: JSON has neither. */
@@ -183,8 +194,23 @@ function whereOf(numbers: Record<string, number>, summary: MeasureSummary): Late
   );
 }
 
+/** As counted while measuring; undefined for a latent that never fired, and in a table from before there were counts. */
+async function countedHistogram(
+  table: HeldTable,
+  latent: number,
+): Promise<LatentPage["histogram"] | undefined> {
+  const name = "activationHistogram";
+  if (!table.file.columns.some((column) => column.name === name)) return undefined;
+  const bins = parseActivationBins(await table.stringAt(name, latent), `${name} of row ${latent}`);
+  if (bins.counts.length === 0) return undefined;
+  return { from: "counted", edges: activationEdges(bins), counts: [...bins.counts] };
+}
+
 /** Rows in which it fired between the quantiles that the table keeps: five bins of unequal width; null where it never fired. */
-function histogramOf(numbers: Record<string, number>, summary: MeasureSummary): LatentPage["histogram"] {
+function estimatedHistogram(
+  numbers: Record<string, number>,
+  summary: MeasureSummary,
+): LatentPage["histogram"] {
   const { frequency, maxActivation } = numbers;
   const fired = Math.round(frequency * summary.nRows);
   if (!(fired > 0)) return null;
@@ -192,7 +218,7 @@ function histogramOf(numbers: Record<string, number>, summary: MeasureSummary): 
   const inner = QUANTILES.map((name) => numbers[`activationQuantiles_${name}`]);
   if (inner.some((value) => !Number.isFinite(value))) return null;
   const edges = [Math.min(lowest, inner[0]), ...inner, maxActivation];
-  return { edges, counts: HISTOGRAM_SHARES.map((share) => share * fired) };
+  return { from: "quantiles", edges, counts: HISTOGRAM_SHARES.map((share) => share * fired) };
 }
 
 function twinsOf({ twins }: MeasureSummary, latent: number): LatentPage["twins"] {

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { ConfigError } from "../errors.ts";
 import type { Session } from "./api-contract.ts";
 import { createDashboardApp } from "./app.ts";
+import type { LabTimes } from "./labs/lab-settings.ts";
+import { createLabs } from "./labs/labs.ts";
 import { type Notes, openNotes } from "./notes.ts";
 import { type DashboardServer, type ServeOptions, serveDashboard } from "./serve.ts";
 import { readStaticFiles, webFolder } from "./static-files.ts";
@@ -20,6 +22,7 @@ export interface StartOptions {
   /** Another build of the page, and shorter times: for tests. */
   pageFolder?: string;
   limits?: ServeOptions["limits"];
+  labTimes?: Partial<LabTimes>;
   reportFault?: (error: unknown) => void;
 }
 
@@ -43,14 +46,17 @@ export async function startDashboard(options: StartOptions): Promise<Dashboard> 
     return notes;
   };
   const files = await readStaticFiles(pageFolder);
+  const labModels = createLabs({ times: options.labTimes });
   const server = await serveDashboard({
     ...{ port, host, limits, reportFault },
-    createApp: (security) => createDashboardApp({ source, notesOf, security, labs, files, reportFault }),
+    createApp: (security) =>
+      createDashboardApp({ source, notesOf, security, labs, labModels, files, reportFault }),
   });
   return {
     ...server,
     hasPage: files.has("/"),
     async close() {
+      await labModels.close();
       await server.close();
       await source.close();
       for (const notes of opened.values()) notes.close();

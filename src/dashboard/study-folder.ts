@@ -9,6 +9,7 @@ import { parse } from "yaml";
 import { readJsonLinesArray } from "../formats/jsonl.ts";
 import { type ProcessIdentity, processState } from "../formats/process-identity.ts";
 import { displayName } from "../report/display-name.ts";
+import { showInvisible } from "../report/html.ts";
 import type { DictionaryEntry, StudyEntry } from "./api-contract.ts";
 
 export interface StudyFolder {
@@ -65,7 +66,8 @@ async function readFacts(id: number, folder: string): Promise<StudyFacts> {
   return {
     entry: {
       id,
-      title: names.finetuned === "" ? basename(folder) : `${names.finetuned} against ${names.base}`,
+      title:
+        names.finetuned === "" ? showInvisible(basename(folder)) : `${names.finetuned} against ${names.base}`,
       ...names,
       layer: { base: count(layer.base), finetuned: count(layer.finetuned) },
       dictionaries: await readDictionaries(folder, mainDictionary, dictionary),
@@ -132,7 +134,8 @@ async function readRunning(folder: string, mainDictionary: string): Promise<stri
   return begun.length > 0 ? begun.reverse() : [OTHER_WORK];
 }
 
-async function isHeld(path: string): Promise<boolean> {
+/** Whether a living process holds the lock file; false for none. */
+export async function isHeld(path: string): Promise<boolean> {
   const owner = await fieldsOf(path, JSON.parse);
   if (typeof owner.pid !== "number" || typeof owner.host !== "string") return false;
   const identity: ProcessIdentity = { pid: owner.pid, host: owner.host, started: text(owner.started) };
@@ -143,7 +146,9 @@ function modelName(locked: unknown, asked: unknown): string {
   const { path, adapter } = fields(locked);
   const name = text(path) || text(asked);
   if (name === "") return "";
-  return text(adapter) === "" ? displayName(name) : `${displayName(name)} + ${displayName(text(adapter))}`;
+  // Every screen shows it: what cannot be seen in it is written out here, once.
+  const shown = (path: string): string => showInvisible(displayName(path));
+  return text(adapter) === "" ? shown(name) : `${shown(name)} + ${shown(text(adapter))}`;
 }
 
 /** {} for a file that is not there, cannot be read, or is no object: what it would say is then unknown. */

@@ -140,10 +140,48 @@ test("the page of a latent joins its tables", async () => {
   expect(page.nearest.finetuned).toEqual(measured.nearestFinetuned);
   expect(made(page.lens).promotedBase.length).toBeGreaterThan(0);
   expect(page.reasons).toHaveLength(1);
+  expect(page.histogram?.from).toBe("counted");
   const total = page.histogram?.counts.reduce((sum, count) => sum + count, 0);
-  expect(total).toBeCloseTo(measured.frequency * summary.nRows, 6);
+  expect(total).toBe(Math.round(measured.frequency * summary.nRows));
+  expect(page.histogram?.edges).toHaveLength((page.histogram?.counts.length ?? 0) + 1);
+  expect((await get<{ name: string }[]>("columns")).map(({ name }) => name)).not.toContain(
+    "activationHistogram",
+  );
   expect(await status("/api/studies/0/main/latents/24")).toBe(404);
   expect(await status("/api/studies/0/main/latents/-1")).toBe(404);
+});
+
+test("a measurement from before histograms gives five bins between its quantiles, and says so", async () => {
+  const { latents, summary } = await readMeasure(dictionaryFolder());
+  const old = latents.map((latent) => ({ ...latent, activationHistogram: null }));
+  await writeMeasureTable(measurePaths(dictionaryFolder()).table, old, summary.categories);
+  const measured = latents.find(({ documents }) => documents > 0) as LatentMeasure;
+  const { histogram } = await get<LatentPage>(`latents/${measured.latent}`);
+  expect([histogram?.from, histogram?.counts.length]).toEqual(["quantiles", 5]);
+  const { q10, q50, q90, q99 } = measured.activationQuantiles;
+  expect(histogram?.edges.slice(1)).toEqual([q10, q50, q90, q99, measured.maxActivation]);
+});
+
+test("damaged notes leave the pages and columns standing, say what they are, and are not written over", async () => {
+  const path = join(folder, "notes.sqlite");
+  const damaged = "SQLite format 3\0 and then nothing that belongs there".padEnd(4096, "x");
+  await writeFile(path, damaged);
+  const page = await get<LatentPage>("latents/0");
+  expect(page.numbers.latent).toBe(0);
+  const note = page.note as Missing;
+  expect(note.state).toBe("damaged");
+  expect(note.words).toMatch(/^The notes cannot be read: notes\.sqlite: .*Next: .*it was left as it is\.$/s);
+  expect(note.words).not.toContain(tiny.root);
+  const tables = (await get<{ table: string }[]>("columns")).map(({ table }) => table);
+  expect([tables.includes("measure"), tables.includes("notes")]).toEqual([true, false]);
+  const refused = await app.request("/api/studies/0/main/notes/0", {
+    method: "PUT",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ label: "lost?" }),
+  });
+  expect(refused.status).toBe(500);
+  expect(((await refused.json()) as { hint: string }).hint).toContain("it was left as it is");
+  expect(await readFile(path, "utf8")).toBe(damaged);
 });
 
 test("contributions of both models and the bias add up to the code whose product with W is the activation shown", async () => {

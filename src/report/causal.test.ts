@@ -92,7 +92,9 @@ test("choices where paper and code differ: as the code, or which are not", () =>
 });
 
 test("conversations are counted, and those left out by reason", () => {
-  expect(text(section("causal"))).toContain("5,120 predicted tokens");
+  expect(text(section("causal"))).toContain(
+    "5,120 predicted tokens of the assistant among 5,120 tokens read",
+  );
   const patching = madePatching();
   expect(conversationWords(patching)).toMatch(/Left out: 14 \(no assistant tokens\)\.$/);
   const { conversations } = patching;

@@ -3,38 +3,29 @@
 // The page is built afresh, so that what is tested is what stands in web/src. Skipped, and said so, where there is no Chromium.
 // TUNEDIFF_SCREENSHOTS=FOLDER keeps a picture of every screen.
 
-import { execFile } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { join } from "node:path";
-import { promisify } from "node:util";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Dashboard, startDashboard } from "../../src/dashboard/start.ts";
 import { openDatabase } from "../../src/formats/sqlite.ts";
-import { packageRoot } from "../../src/package-root.ts";
 import { runStudy } from "../../src/study/run-study.ts";
 import { makeTinyStudy, type TinyStudy } from "../tiny-study.ts";
+import {
+  axeViolations,
+  builtPage,
+  isChromiumPresent,
+  LOOKS,
+  launchChromium,
+  openWindow,
+  overhang,
+} from "./browser-world.ts";
 
-const run = promisify(execFile);
-const CHROMIUM = process.env.TUNEDIFF_CHROMIUM ?? "/usr/bin/chromium";
-// Where CI asks for it, a missing browser fails the tests in place of skipping them.
-const isPresent = existsSync(CHROMIUM) || process.env.TUNEDIFF_REQUIRE_CHROMIUM === "1";
-if (!isPresent)
-  process.stderr.write(`SKIPPED: the browser tests of the dashboard, because ${CHROMIUM} does not exist\n`);
-
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const isPresent = isChromiumPresent("the browser tests of the dashboard");
 const HOSTILE = "</script><img src=x onerror=alert(1)>\u202e";
 const N_LATENTS = 24;
 const PICTURES = process.env.TUNEDIFF_SCREENSHOTS;
 
-const LOOKS = [
-  [1280, "light"],
-  [1280, "dark"],
-  [390, "dark"],
-  [390, "light"],
-] as const;
 const SCREENS = [
   ["overview", "screen=overview"],
   ["latents", "screen=latents&sort=-deltaNorm"],
@@ -51,16 +42,7 @@ describe.skipIf(!isPresent)("the dashboard in Chromium", () => {
   beforeAll(async () => {
     tiny = await makeTinyStudy();
     const { root } = tiny;
-    const pageFolder = join(root, "page");
-    const vite = join(packageRoot(), "node_modules", "vite", "bin", "vite.js");
-    await run(
-      process.execPath,
-      [vite, "build", "web", "--outDir", pageFolder, "--emptyOutDir", "--logLevel", "error"],
-      {
-        cwd: packageRoot(),
-        env: { ...process.env, NODE_ENV: "production" },
-      },
-    );
+    const pageFolder = await builtPage();
     const folder = join(root, "study");
     const config = { ...tiny.config, store: { ...tiny.config.store, outputs: true } };
     await runStudy({ folder, until: "truth", commands: [], config });
@@ -76,17 +58,7 @@ describe.skipIf(!isPresent)("the dashboard in Chromium", () => {
     const begun = join(root, "begun");
     await mkdir(join(begun, "dictionaries", "main"), { recursive: true });
     dashboard = await startDashboard({ folders: [folder, begun], pageFolder });
-    browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      args: [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-      ],
-    });
+    browser = await launchChromium();
     await openPage();
   });
   afterAll(async () => {
@@ -96,34 +68,17 @@ describe.skipIf(!isPresent)("the dashboard in Chromium", () => {
   });
 
   /** Console messages, page errors, dialogs, and requests to anywhere else, since the last look. */
-  let faults: string[] = [];
+  const faults: string[] = [];
   let context: BrowserContext;
   let page: Page;
 
   beforeEach(() => {
-    faults = [];
+    faults.length = 0;
   });
 
   /** The page is signed in once; after that an address alone shows its screen. */
   async function openPage(): Promise<void> {
-    context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
-    page = await context.newPage();
-    page.setDefaultTimeout(20_000);
-    page.on("console", (message) => faults.push(`console ${message.type()}: ${message.text()}`));
-    page.on("pageerror", (error) => faults.push(`error: ${error.message}`));
-    page.on("dialog", async (dialog) => {
-      faults.push(`dialog: ${dialog.message()}`);
-      await dialog.dismiss();
-    });
-    page.on("request", (request) => {
-      if (
-        new URL(request.url()).origin !== new URL(dashboard.url).origin &&
-        !request.url().startsWith("blob:")
-      )
-        faults.push(`request: ${request.url()}`);
-    });
-    await page.goto(dashboard.url);
-    await page.locator("main h1").first().waitFor();
+    ({ context, page } = await openWindow(browser, dashboard.url, faults));
   }
 
   async function go(query: string): Promise<void> {
@@ -138,14 +93,11 @@ describe.skipIf(!isPresent)("the dashboard in Chromium", () => {
     test(`${name}: whole, silent and not wider than the window at both widths, light and dark; axe finds nothing`, async () => {
       await go(name === "latent" ? `${query}&latent=${busy}` : query);
       if (name !== "latents") await page.locator("main svg.plot").first().waitFor();
-      await page.evaluate(AXE);
       for (const [width, colorScheme] of LOOKS) {
         await page.setViewportSize({ width, height: 900 });
         await page.emulateMedia({ colorScheme });
         // Plots are drawn anew for the width that they then have: some frames later.
-        const overhang = () =>
-          page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
-        await expect.poll(overhang).toBeLessThanOrEqual(0);
+        await expect.poll(() => overhang(page)).toBeLessThanOrEqual(0);
         const background = await page.evaluate("getComputedStyle(document.body).backgroundColor");
         expect(background).toBe(colorScheme === "dark" ? "rgb(23, 24, 27)" : "rgb(252, 251, 248)");
         if (PICTURES !== undefined) {
@@ -155,10 +107,7 @@ describe.skipIf(!isPresent)("the dashboard in Chromium", () => {
             fullPage: true,
           });
         }
-        const violations = (await page.evaluate(
-          "axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations.map(({ id, nodes }) => id + ': ' + nodes[0].html))",
-        )) as string[];
-        expect(violations).toEqual([]);
+        expect(await axeViolations(page)).toEqual([]);
       }
       expect(faults).toEqual([]);
       await page.setViewportSize({ width: 1280, height: 900 });

@@ -8,10 +8,14 @@ import { SECURITY_HEADERS } from "../../src/dashboard/security.ts";
 import type { ServeOptions } from "../../src/dashboard/serve.ts";
 import { packageRoot } from "../../src/package-root.ts";
 import { AUTH_CASES } from "./cases-auth.ts";
+import { CAUSAL_CASES } from "./cases-causal.ts";
+import { COMPARE_CASES } from "./cases-compare.ts";
 import { HOST_CASES } from "./cases-host.ts";
 import { INJECTION_CASES } from "./cases-injection.ts";
+import { LABS_CASES } from "./cases-labs.ts";
 import { LIMIT_CASES, LIMITS, SLOW_CASES, SLOW_LIMITS } from "./cases-limits.ts";
 import { ORIGIN_CASES } from "./cases-origin.ts";
+import { TRAINING_DATA_CASES } from "./cases-training-data.ts";
 import { TRAVERSAL_CASES } from "./cases-traversal.ts";
 import { type Answer, sendRaw } from "./raw-request.ts";
 import {
@@ -32,7 +36,11 @@ const TABLES: { name: string; cases: AbuseCase[]; atLeast: number; limits?: Serv
   { name: "injection", cases: INJECTION_CASES, atLeast: 20 },
   { name: "slow", cases: SLOW_CASES, atLeast: 3, limits: SLOW_LIMITS },
   { name: "limits", cases: LIMIT_CASES, atLeast: 20, limits: LIMITS },
+  { name: "training and data", cases: TRAINING_DATA_CASES, atLeast: 20 },
   { name: "sign-in", cases: AUTH_CASES, atLeast: 15 },
+  { name: "comparison", cases: COMPARE_CASES, atLeast: 15 },
+  { name: "causal", cases: CAUSAL_CASES, atLeast: 10 },
+  { name: "labs", cases: LABS_CASES, atLeast: 30 },
 ];
 
 /** What no answer may hold, and why. */

@@ -55,6 +55,7 @@ export async function makeWorld(limits?: ServeOptions["limits"]): Promise<World>
   const faults: unknown[] = [];
   const server = await startDashboard({
     ...{ folders: [study], pageFolder, limits },
+    labs: { state: "made", value: { threads: 1 } },
     reportFault: (error) => faults.push(error),
   });
   const token = server.url.split("#token=")[1];

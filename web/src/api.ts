@@ -6,17 +6,31 @@
 import type {
   API_LIMITS,
   ApiError,
+  CausalMoved,
+  CausalPage,
   ColumnInfo,
+  DataPage,
+  DocumentPage,
+  DocumentTokens,
   ExamplePage,
+  GlancePage,
+  LabState,
   LatentPage,
   Note,
   NoteChange,
   NotesList,
   Overview,
+  Part,
+  PromptEvent,
+  PromptRequest,
   SavedView,
   SearchBatch,
   SelectionRequest,
   Session,
+  SteerEvent,
+  SteerRequest,
+  TrainingEvent,
+  TrainingFacts,
 } from "../../src/dashboard/api-contract.ts";
 import { readEvents } from "./event-stream.ts";
 import { RequestError } from "./request-error.ts";
@@ -41,6 +55,11 @@ export const readOverview = (place: DictionaryPlace): Promise<Overview> => json(
 export const readColumns = (place: DictionaryPlace): Promise<ColumnInfo[]> => json(`${path(place)}/columns`);
 export const readLatent = (place: DictionaryPlace, latent: number): Promise<LatentPage> =>
   json(`${path(place)}/latents/${latent}`);
+
+export const readCausal = (place: DictionaryPlace): Promise<CausalPage> => json(`${path(place)}/causal`);
+export const readCausalMoved = (place: DictionaryPlace, latent: number): Promise<CausalMoved[]> =>
+  json(`${path(place)}/causal/${latent}`);
+export const readGlance = (place: DictionaryPlace): Promise<GlancePage> => json(`${path(place)}/glance`);
 
 /** bin: null for all of them, strongest first. */
 export function readExamples(
@@ -71,6 +90,36 @@ export function searchTexts(
   return readEvents<SearchBatch>(() => request(`${path(place)}/search?${query}`, { signal }));
 }
 
+export const readTrainingFacts = (place: DictionaryPlace): Promise<TrainingFacts> =>
+  json(`${path(place)}/training/facts`);
+
+/** Training logs of several dictionaries in one stream, all they hold first; ends when the server or `signal` ends it. */
+export function followTrainings(
+  [first, ...others]: readonly DictionaryPlace[],
+  signal: AbortSignal,
+): AsyncGenerator<TrainingEvent> {
+  const names = others.map(({ study, dictionary }) => `${study}/${dictionary}`).join(",");
+  const query = names === "" ? "" : `?${new URLSearchParams({ with: names })}`;
+  return readEvents<TrainingEvent>(() => request(`${path(first)}/training/live${query}`, { signal }));
+}
+
+export const readData = (place: DictionaryPlace): Promise<DataPage> => json(`${path(place)}/data`);
+
+/** dataset, split: "" for all. */
+export function readDocuments(
+  place: DictionaryPlace,
+  options: { from: number; count: number; dataset: string; split: string },
+): Promise<Part<DocumentPage>> {
+  const query = new URLSearchParams({ from: String(options.from), count: String(options.count) });
+  for (const name of ["dataset", "split"] as const) if (options[name] !== "") query.set(name, options[name]);
+  return json(`${path(place)}/documents?${query}`);
+}
+
+export const readDocument = (
+  place: DictionaryPlace,
+  options: { number: number; from: number },
+): Promise<Part<DocumentTokens>> => json(`${path(place)}/documents/${options.number}?from=${options.from}`);
+
 export const readNotes = (place: DictionaryPlace): Promise<NotesList> => json(`${path(place)}/notes`);
 export const writeNote = (place: DictionaryPlace, latent: number, change: NoteChange): Promise<Note> =>
   json(`${path(place)}/notes/${latent}`, { method: "PUT", body: JSON.stringify(change) });
@@ -85,6 +134,31 @@ export const removeView = (place: DictionaryPlace, name: string): Promise<unknow
 export async function exportSelection(place: DictionaryPlace, selection: SelectionRequest): Promise<Blob> {
   const body = JSON.stringify(selection);
   return (await request(`${path(place)}/export/selection`, { method: "POST", body })).blob();
+}
+
+/** Loads nothing. */
+export const readLabState = (place: DictionaryPlace): Promise<LabState> => json(`${path(place)}/labs`);
+
+/** What fires in a text and what both models expect. Abort `signal` to stop the server's work, too. */
+export function askPrompt(
+  place: DictionaryPlace,
+  question: PromptRequest,
+  signal: AbortSignal,
+): AsyncGenerator<PromptEvent> {
+  return askLab(`${path(place)}/labs/prompt`, question, signal);
+}
+
+/** Four answers side by side, token by token. Abort `signal` to stop the server's work, too. */
+export function askSteer(
+  place: DictionaryPlace,
+  question: SteerRequest,
+  signal: AbortSignal,
+): AsyncGenerator<SteerEvent> {
+  return askLab(`${path(place)}/labs/steer`, question, signal);
+}
+
+function askLab<T>(address: string, question: object, signal: AbortSignal): AsyncGenerator<T> {
+  return readEvents<T>(() => request(address, { method: "POST", body: JSON.stringify(question), signal }));
 }
 
 async function json<T>(address: string, options: RequestInit = {}): Promise<T> {
@@ -106,14 +180,12 @@ export async function request(address: string, options: RequestInit = {}): Promi
     });
   }
   if (response.ok) return response;
-  const words: ApiError = await response
-    .json()
-    .then((body: Partial<ApiError>) => ({ error: String(body.error ?? ""), hint: String(body.hint ?? "") }))
-    .catch(() => ({ error: "", hint: "" })); // not JSON: the status says it
-  throw new RequestError(response.status, {
-    error: words.error || `The server answered with status ${response.status}.`,
-    hint: words.hint,
-  });
+  const body = (await response.json().catch(() => null)) as Partial<ApiError> | null; // not JSON: the status says it
+  const words: ApiError = {
+    error: String(body?.error ?? "") || `The server answered with status ${response.status}.`,
+    hint: String(body?.hint ?? ""),
+  };
+  throw new RequestError(response.status, words, body);
 }
 
 function path({ study, dictionary }: DictionaryPlace): string {

@@ -6,6 +6,7 @@ import { useMutation, useQueries, useQuery, useQueryClient } from "@tanstack/rea
 import { useMemo } from "react";
 import type {
   ColumnInfo,
+  LatentPage,
   Note,
   NoteChange,
   NotesList,
@@ -14,12 +15,19 @@ import type {
 } from "../../src/dashboard/api-contract.ts";
 import {
   type DictionaryPlace,
+  readCausal,
+  readCausalMoved,
   readColumn,
   readColumns,
+  readData,
+  readDocument,
+  readDocuments,
+  readGlance,
   readLatent,
   readNotes,
   readOverview,
   readSession,
+  readTrainingFacts,
   readViews,
   removeView,
   writeNote,
@@ -28,7 +36,7 @@ import {
 import type { ColumnValues } from "./table/select-latents.ts";
 
 /** How long an answer counts as new, ms. */
-export const FRESH_MS = { session: 5_000, derived: 60_000, notes: 5_000 } as const;
+export const FRESH_MS = { session: 5_000, sessionAgain: 15_000, derived: 60_000, notes: 5_000 } as const;
 
 const keyOf = (place: DictionaryPlace, ...rest: unknown[]): unknown[] => [
   place.study,
@@ -37,7 +45,13 @@ const keyOf = (place: DictionaryPlace, ...rest: unknown[]): unknown[] => [
 ];
 
 export const useSession = () =>
-  useQuery<Session>({ queryKey: ["session"], queryFn: readSession, staleTime: FRESH_MS.session });
+  useQuery<Session>({
+    queryKey: ["session"],
+    queryFn: readSession,
+    staleTime: FRESH_MS.session,
+    // A stage that ends, or a dictionary whose training begins, is seen without loading anew.
+    refetchInterval: FRESH_MS.sessionAgain,
+  });
 
 export const useOverview = (place: DictionaryPlace) =>
   useQuery({
@@ -57,6 +71,55 @@ export const useLatent = (place: DictionaryPlace, latent: number) =>
   useQuery({
     queryKey: keyOf(place, "latent", latent),
     queryFn: () => readLatent(place, latent),
+    staleTime: FRESH_MS.derived,
+  });
+
+export const useCausal = (place: DictionaryPlace) =>
+  useQuery({
+    queryKey: keyOf(place, "causal"),
+    queryFn: () => readCausal(place),
+    staleTime: FRESH_MS.derived,
+  });
+
+export const useCausalMoved = (place: DictionaryPlace, latent: number) =>
+  useQuery({
+    queryKey: keyOf(place, "causal", latent),
+    queryFn: () => readCausalMoved(place, latent),
+    staleTime: FRESH_MS.derived,
+  });
+
+export const useGlance = (place: DictionaryPlace) =>
+  useQuery({
+    queryKey: keyOf(place, "glance"),
+    queryFn: () => readGlance(place),
+    staleTime: FRESH_MS.derived,
+  });
+
+/** Facts of the trainings, in the order of the places; asked for again when a state (live, finished, …) is another one. */
+export const useTrainingFacts = (runs: readonly { place: DictionaryPlace; state: string }[]) =>
+  useQueries({
+    queries: runs.map(({ place, state }) => ({
+      queryKey: keyOf(place, "training-facts", state),
+      queryFn: () => readTrainingFacts(place),
+      staleTime: FRESH_MS.notes,
+    })),
+  });
+
+export const useData = (place: DictionaryPlace) =>
+  useQuery({ queryKey: keyOf(place, "data"), queryFn: () => readData(place), staleTime: FRESH_MS.derived });
+
+export const useDocuments = (place: DictionaryPlace, question: Parameters<typeof readDocuments>[1]) =>
+  useQuery({
+    queryKey: keyOf(place, "documents", question),
+    queryFn: () => readDocuments(place, question),
+    staleTime: FRESH_MS.derived,
+    placeholderData: (last) => last,
+  });
+
+export const useDocument = (place: DictionaryPlace, question: Parameters<typeof readDocument>[1]) =>
+  useQuery({
+    queryKey: keyOf(place, "document", question),
+    queryFn: () => readDocument(place, question),
     staleTime: FRESH_MS.derived,
   });
 
@@ -97,13 +160,15 @@ export interface NotesOf {
   tags: readonly string[];
   /** Notes of other dictionaries of the study, kept. */
   nElsewhere: number;
+  /** Why they cannot be read. */
+  error: Error | null;
 }
 
 const NO_NOTES: NotesList = { notes: [], tags: [], elsewhere: [] };
 
 /** What people wrote about this dictionary; empty while it loads. */
 export function useNotes(place: DictionaryPlace): NotesOf {
-  const { data = NO_NOTES } = useQuery({
+  const { data = NO_NOTES, error } = useQuery({
     queryKey: keyOf(place, "notes"),
     queryFn: () => readNotes(place),
     staleTime: FRESH_MS.notes,
@@ -115,8 +180,9 @@ export function useNotes(place: DictionaryPlace): NotesOf {
       starred: new Set(data.notes.filter(({ starred }) => starred).map(({ latent }) => latent)),
       tags: data.tags.map(({ tag }) => tag),
       nElsewhere: data.elsewhere.reduce((sum, { notes }) => sum + notes, 0),
+      error,
     }),
-    [data],
+    [data, error],
   );
 }
 
@@ -128,6 +194,18 @@ export function useNoteWriter(place: DictionaryPlace) {
   return useMutation({
     mutationFn: ({ latent, change }: { latent: number; change: NoteChange }) =>
       writeNote(place, latent, change),
+    // At once, so that the next change to the note is made to this one.
+    onSuccess: (note, { latent }) => {
+      client.setQueryData<NotesList>(
+        keyOf(place, "notes"),
+        (list) =>
+          list && { ...list, notes: [...list.notes.filter((n) => n.latent !== latent), { ...note, latent }] },
+      );
+      client.setQueryData<LatentPage>(
+        keyOf(place, "latent", latent),
+        (page) => page && { ...page, note: { state: "made", value: note } },
+      );
+    },
     onSettled: (_data, _error, { latent }) =>
       Promise.all([
         client.invalidateQueries({ queryKey: keyOf(place, "notes") }),

@@ -5,11 +5,14 @@ import type { ApiError } from "../../src/dashboard/api-contract.ts";
 export class RequestError extends Error {
   readonly status: number;
   readonly hint: string;
+  /** The answer's whole JSON; null when it had none. */
+  readonly body: unknown;
 
-  constructor(status: number, words: ApiError) {
+  constructor(status: number, words: ApiError, body: unknown = null) {
     super(words.error);
     this.name = "RequestError";
     this.status = status;
     this.hint = words.hint;
+    this.body = body;
   }
 }

@@ -41,10 +41,45 @@ const SCREEN_TABLE: Record<string, ScreenEntry> = {
     firstQuery: { sort: "-deltaNorm" },
     component: lazy(async () => ({ default: (await import("./routes/latents.tsx")).LatentsScreen })),
   },
+  compare: {
+    title: "Compare",
+    isListed: true,
+    component: lazy(async () => ({ default: (await import("./routes/compare.tsx")).CompareScreen })),
+  },
   latent: {
     title: "Latent",
     isListed: false,
     component: lazy(async () => ({ default: (await import("./routes/latent.tsx")).LatentScreen })),
+  },
+  "prompt-lab": {
+    title: "Prompt lab",
+    isListed: true,
+    component: lazy(async () => ({ default: (await import("./routes/prompt-lab.tsx")).PromptLabScreen })),
+  },
+  "steering-lab": {
+    title: "Steering lab",
+    isListed: true,
+    component: lazy(async () => ({ default: (await import("./routes/steering-lab.tsx")).SteeringLabScreen })),
+  },
+  causal: {
+    title: "Causal",
+    isListed: true,
+    component: lazy(async () => ({ default: (await import("./routes/causal.tsx")).CausalScreen })),
+  },
+  glance: {
+    title: "Glance",
+    isListed: true,
+    component: lazy(async () => ({ default: (await import("./routes/glance.tsx")).GlanceScreen })),
+  },
+  training: {
+    title: "Training",
+    isListed: true,
+    component: lazy(async () => ({ default: (await import("./routes/training.tsx")).TrainingScreen })),
+  },
+  data: {
+    title: "Data",
+    isListed: true,
+    component: lazy(async () => ({ default: (await import("./routes/data.tsx")).DataScreen })),
   },
 };
 const FIRST_SCREEN = "overview";
@@ -105,7 +140,11 @@ export function Shell(): ReactNode {
             <Picker
               label="Dictionary"
               value={dictionary.name}
-              choices={dictionaries.map(({ name, nLatents }) => [name, `${name} (${nLatents})`])}
+              choices={dictionaries.map(({ name, nLatents }) => [
+                name,
+                // Not known before its training has ended, but of the study's own dictionary.
+                nLatents > 0 ? `${name} (${nLatents})` : name,
+              ])}
               onPick={(name) => {
                 const next = new URLSearchParams(named);
                 next.set("dictionary", name);

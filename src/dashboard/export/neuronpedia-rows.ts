@@ -8,9 +8,10 @@
 import { createHash } from "node:crypto";
 import { SILENT_SIDE_SHARE } from "../../lens/lens.ts";
 import type { TokenScore } from "../../lens/lens-contract.ts";
+import { activationEdges, countedFirings, shareOfFiringsBelow } from "../../measure/activation-bins.ts";
 import { SAMPLE_BINS } from "../../measure/example-sample.ts";
 import { TOP_BIN } from "../../measure/examples-file.ts";
-import type { LatentExample, Neighbour } from "../../measure/measure-contract.ts";
+import type { ActivationBins, LatentExample, Neighbour } from "../../measure/measure-contract.ts";
 import type { ModelSide } from "../../store/store-contract.ts";
 
 export const NEURONPEDIA = {
@@ -27,6 +28,8 @@ export const NEURONPEDIA = {
   alignedCoordinates: 3,
   /** Longest id of a model. */
   modelIdLength: 32,
+  /** Of a histogram of activations. */
+  bars: 50,
   /** Longest description of a source set. */
   descriptionLength: 128,
 } as const;
@@ -130,6 +133,8 @@ export interface SideOfLatent {
   /** ‖decoderRow‖ and the sum over both sides. */
   norm: number;
   totalNorm: number;
+  /** As counted while measuring; null where the table has none. */
+  bins: ActivationBins | null;
   /** Of the side's normaliser; 1 without one. A raw residual is the dictionary's divided by it. */
   scale: number;
   promoted: TokenScore[];
@@ -163,7 +168,7 @@ export function featureRow(
     pos_values: logits(latent.promoted),
     neg_str: latent.suppressed.map(({ token }) => token),
     neg_values: logits(latent.suppressed),
-    ...{ freq_hist_data_bar_heights: [], freq_hist_data_bar_values: [] },
+    ...frequencyBars(latent.bins),
     ...{ logits_hist_data_bar_heights: [], logits_hist_data_bar_values: [] },
     neuron_alignment_indices: aligned,
     neuron_alignment_values: aligned.map((i) => fivePlaces(decoderRow[i])),
@@ -178,6 +183,33 @@ export function featureRow(
     vectorLabel: latent.words,
     vectorDefaultSteerStrength: hasVector ? fivePlaces((latent.maxCode * norm) / scale) : 0,
     hookName: hasVector ? `blocks.${names.layer}.${NEURONPEDIA.hook}` : null,
+  };
+}
+
+/**
+ * NEURONPEDIA.bars bars of one width from the lowest to the highest edge, as SAEDashboard draws them: rows in each, and its middle.
+ *
+ * The measured bins are logarithmic, so their rows are shared out by where the edges fall, rounded so that they still add up to all rows.
+ */
+function frequencyBars(bins: ActivationBins | null): {
+  freq_hist_data_bar_heights: number[];
+  freq_hist_data_bar_values: number[];
+} {
+  const edges = bins === null ? [] : activationEdges(bins);
+  if (bins === null || edges.length === 0)
+    return { freq_hist_data_bar_heights: [], freq_hist_data_bar_values: [] };
+  const { bars } = NEURONPEDIA;
+  const fired = countedFirings(bins);
+  const [low, high] = [edges[0], edges[edges.length - 1]];
+  const edge = (i: number): number => (i === bars ? high : low + ((high - low) * i) / bars);
+  const below = Array.from({ length: bars + 1 }, (_, i) =>
+    Math.round(fired * shareOfFiringsBelow(bins, edge(i))),
+  );
+  return {
+    freq_hist_data_bar_heights: Array.from({ length: bars }, (_, i) => below[i + 1] - below[i]),
+    freq_hist_data_bar_values: Array.from({ length: bars }, (_, i) =>
+      fivePlaces((edge(i) + edge(i + 1)) / 2),
+    ),
   };
 }
 
@@ -198,6 +230,8 @@ function strongestCoordinates(row: Float32Array): number[] {
 export interface ActivationSpread {
   frequency: number;
   maxActivation: number;
+  /** As counted while measuring; null where the table has none: then the quantiles serve. */
+  bins: ActivationBins | null;
   /** Ascending: share of the firings at or below the value. */
   quantiles: readonly { share: number; value: number }[];
 }
@@ -241,8 +275,13 @@ function group(bin: number, peakValue: number, spread: ActivationSpread) {
   };
 }
 
-/** Of the firings, the share at or below a value: straight lines between 0, the stored quantiles and the maximum. An estimate. */
-export function shareBelow(value: number, { maxActivation, quantiles }: ActivationSpread): number {
+/**
+ * Of the firings, the share at or below a value; those of a bin are taken to lie evenly in it. Without bins: straight lines between 0, the
+ * stored quantiles and the maximum. An estimate either way, with bins to the width of one.
+ */
+export function shareBelow(value: number, { maxActivation, quantiles, bins }: ActivationSpread): number {
+  if (value >= maxActivation) return 1;
+  if (bins !== null && bins.counts.length > 0) return shareOfFiringsBelow(bins, value);
   let [share, at] = [0, 0];
   for (const next of [...quantiles, { share: 1, value: maxActivation }]) {
     if (value < next.value) return share + ((value - at) / (next.value - at)) * (next.share - share);

@@ -72,8 +72,9 @@ test("what is written, read back, holds every latent and example of both sides b
     "org-tiny-base-1.0/3-tunediff-seed-0-base",
     "org-tiny-chat/3-tunediff-seed-0-ft",
   ]);
-  expect(result.warnings).toEqual([]);
-  const { latents } = await readMeasure(dictionaryFolder);
+  expect(result.warnings).toEqual([expect.stringContaining("of Org/Tiny-Chat is not known")]);
+  const { latents, summary } = await readMeasure(dictionaryFolder);
+  const { nRows } = summary;
   const examples = openExamples(dictionaryFolder);
   const ids = new Set<string>();
   for (const [at, { path, modelId, sourceId, nFeatures, nActivations }] of result.sources.entries()) {
@@ -115,6 +116,14 @@ test("what is written, read back, holds every latent and example of both sides b
     for (const [j, feature] of features.entries()) {
       expect(feature).toMatchObject({ modelId, layer: sourceId });
       expect(feature.frac_nonzero).toBeCloseTo(latents[j].frequency, 5);
+      const heights = feature.freq_hist_data_bar_heights as number[];
+      const values = feature.freq_hist_data_bar_values as number[];
+      const fired = Math.round(latents[j].frequency * nRows);
+      expect(heights.reduce((sum, height) => sum + height, 0)).toBe(fired);
+      expect(heights.every((height) => Number.isInteger(height) && height >= 0)).toBe(true);
+      expect([heights.length, values.length]).toEqual(fired === 0 ? [0, 0] : [50, 50]);
+      // the last bar holds the maximum, if not its neighbour: the edges are those of the measured bins
+      if (fired > 0) expect(values[49]).toBeGreaterThan(0.9 * latents[j].maxActivation);
       const vector = feature.vector as number[];
       if (isBase && j === SILENT) {
         expect([feature.hasVector, vector, feature.hookName, feature.pos_str]).toEqual([false, [], null, []]);
@@ -173,6 +182,7 @@ test("what is written, read back, holds every latent and example of both sides b
     );
   }
   examples.close();
+  expect(latents.some(({ frequency }) => frequency > 0)).toBe(true);
   expect(ids.size).toBe(result.sources.reduce((sum, { nActivations }) => sum + nActivations, 0));
 });
 
@@ -224,10 +234,16 @@ test("names keep to what Neuronpedia takes, ids differ, shares run from 0 to 1 t
     { share: 0.1, value: 1 },
     { share: 0.5, value: 3 },
   ];
-  const spread = { frequency: 0.2, maxActivation: 5, quantiles };
+  const spread = { frequency: 0.2, maxActivation: 5, bins: null, quantiles };
   expect([0, 0.5, 1, 2, 3, 4, 5, 9].map((value) => shareBelow(value, spread))).toEqual([
     ...[0, 0.05, 0.1, 0.1 + 0.5 * 0.4, 0.5, 0.75, 1, 1],
   ]);
   const once = { ...spread, quantiles: quantiles.map(({ share }) => ({ share, value: 5 })) };
   expect(shareBelow(5, once)).toBe(1);
+  // from 1 to 1.5, then to 2: the counts decide, not the quantiles
+  const bins = { first: 4064, end: 4096, step: 16, counts: [3, 1] };
+  const counted = { ...spread, bins };
+  expect([0, 1, 1.25, 1.5, 1.75, 2, 9].map((value) => shareBelow(value, counted))).toEqual([
+    ...[0, 0, 0.375, 0.75, 0.875, 1, 1],
+  ]);
 });

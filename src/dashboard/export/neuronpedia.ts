@@ -17,8 +17,14 @@ import { MismatchError, StorageError, throwIfInterrupted } from "../../errors.ts
 import { commitFolder, readManifest } from "../../formats/atomic.ts";
 import { openParquetColumns, type ParquetColumns } from "../../formats/parquet-columns.ts";
 import type { TokenScore } from "../../lens/lens-contract.ts";
+import { parseActivationBins } from "../../measure/activation-bins.ts";
 import { type ExamplesReader, openExamplesFile } from "../../measure/examples-file.ts";
-import { ACTIVATION_QUANTILES, type MeasureSummary, type Neighbour } from "../../measure/measure-contract.ts";
+import {
+  ACTIVATION_QUANTILES,
+  type ActivationBins,
+  type MeasureSummary,
+  type Neighbour,
+} from "../../measure/measure-contract.ts";
 import { dictionarySha256, measurePaths, readSummaryFile } from "../../measure/measure-files.ts";
 import type { ReportProgress } from "../../progress.ts";
 import {
@@ -90,6 +96,11 @@ export async function exportNeuronpedia(options: NeuronpediaOptions): Promise<Ne
   for (const { modelId, sourceId } of names) await requireOurs(join(folder, modelId, sourceId));
   const texts = pairTexts(summary, options);
   const tables = await openTables(dictionaryFolder, summary.nLatents);
+  const unknown = names.filter(({ nLayers }) => nLayers === 0).map(({ displayName }) => displayName);
+  if (unknown.length > 0)
+    tables.warnings.push(
+      `the number of blocks of ${unknown.join(", ")} is not known, so "layers" is 0 in model.jsonl: put the checkpoint back where study.yaml looks for it`,
+    );
   try {
     const sources: NeuronpediaExport["sources"] = [];
     for (const [at, side] of names.entries()) {
@@ -160,7 +171,7 @@ function pairTexts(
       `${nLatents} latents, L0 ${l0.toFixed(1)}, fraction of variance explained ${fve.base.toFixed(3)} (base) and ` +
       `${fve.finetuned.toFixed(3)} (finetuned) on ${nRows} held-out tokens; ${counts.finetunedSpecific} latents are ` +
       `finetuned-specific and ${counts.baseSpecific} base-specific (arXiv:2504.02922). A latent has one index in both sources. ` +
-      "binContains is estimated from stored quantiles.",
+      "Histograms and binContains are estimated from the measured distribution of activations.",
     datasets: categories.dataset,
     nDocuments,
     createdAt: now.toISOString(),
@@ -221,9 +232,16 @@ async function openTables(folder: string, nLatents: number): Promise<Tables> {
     closers.push(() => examples.close());
     const columns = {} as Tables["columns"];
     for (const name of NUMBERS) columns[name] = await measure.numbers(name);
-    const warnings = lens
-      ? []
-      : [`${folder}: tables/lens.parquet is missing, so no tokens are exported: run \`tunediff lens\``];
+    const warnings = [
+      ...(lens
+        ? []
+        : [`${folder}: tables/lens.parquet is missing, so no tokens are exported: run \`tunediff lens\``]),
+      ...(measure.columns.some(({ name }) => name === "activationHistogram")
+        ? []
+        : [
+            `${folder}: the measurement has no histograms of activations, so none are exported: run \`tunediff measure\` again`,
+          ]),
+    ];
     return { measure, lens, examples, columns, warnings, close };
   } catch (error) {
     await close();
@@ -260,6 +278,7 @@ async function readBatch({
   const suppressed = await lists<TokenScore>(tables.lens, `suppressed${Side}`);
   const nearest = await lists<Neighbour>(tables.measure, `nearest${Side}`);
   const claims = await tables.measure.strings("claim", from, to);
+  const histograms = await histogramsOf(tables.measure, from, to);
   const offset = siteOffsets(dictionary.sites)[at];
   const { columns } = tables;
   return Array.from({ length: to - from }, (_, i) => {
@@ -277,9 +296,22 @@ async function readBatch({
       promoted: promoted[i] ?? [],
       suppressed: suppressed[i] ?? [],
       nearest: nearest[i] ?? [],
+      bins: histograms?.[i] ?? null,
       words: wordsOf(latent, { columns, claim: claims[i], label: options.labelOf?.(latent) ?? "" }),
     };
   });
+}
+
+/** Undefined in a table from before there were histograms. */
+async function histogramsOf(
+  measure: ParquetColumns,
+  from: number,
+  to: number,
+): Promise<ActivationBins[] | undefined> {
+  const name = "activationHistogram";
+  if (!measure.columns.some((column) => column.name === name)) return undefined;
+  const texts = await measure.strings(name, from, to);
+  return texts.map((text, i) => parseActivationBins(text, `${name} of row ${from + i}`));
 }
 
 function wordsOf(
@@ -313,9 +345,9 @@ function* activationsOf({
   sha256: string;
   createdAt: string;
 }): Generator<Record<string, unknown>> {
-  for (const { latent, frequency, maxActivation } of batch) {
+  for (const { latent, frequency, maxActivation, bins } of batch) {
     const quantiles = QUANTILES.map(({ name, share }) => ({ share, value: tables.columns[name][latent] }));
-    const spread: ActivationSpread = { frequency, maxActivation, quantiles };
+    const spread: ActivationSpread = { frequency, maxActivation, bins, quantiles };
     const { examples } = tables;
     const strongest = examples.ofLatent(latent, NEURONPEDIA_EXPORT.mostExamples);
     for (const example of [...strongest, ...examples.sampleOfLatent(latent)])

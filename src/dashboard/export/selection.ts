@@ -40,12 +40,23 @@ export async function readSelection(
   return { latents, columns: read };
 }
 
-/** "all", or numbers and ranges, "0-99,105", each latent once and ascending. Throws ApiFailure 400. */
+const BITS = "bits:";
+
+/** "all", numbers and ranges, "0-99,105", or "bits:…" (SelectionRequest): each latent once and ascending. Throws ApiFailure 400. */
 export function parseLatents(text: string, nLatents: number): Uint32Array {
   if (text === "all") return Uint32Array.from({ length: nLatents }, (_, latent) => latent);
   const refuse = (): never => {
     throw new ApiFailure(400, "latents are not a list of numbers and ranges", '"all", or such as "0-99,105"');
   };
+  if (text.startsWith(BITS)) {
+    const bytes = Buffer.from(text.slice(BITS.length), "base64");
+    const isWhole = bytes.toString("base64") === text.slice(BITS.length);
+    if (!isWhole || bytes.length !== Math.ceil(nLatents / 8)) refuse();
+    const has = (latent: number): boolean => ((bytes[latent >> 3] >> (latent & 7)) & 1) === 1;
+    const all = Array.from({ length: 8 * bytes.length }, (_, latent) => latent).filter(has);
+    if (all.some((latent) => latent >= nLatents)) refuse();
+    return Uint32Array.from(all);
+  }
   const isIn = new Uint8Array(nLatents);
   for (const part of text.split(",")) {
     const [, from, to = from] = /^(\d{1,9})(?:-(\d{1,9}))?$/.exec(part) ?? refuse();

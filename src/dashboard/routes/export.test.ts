@@ -94,10 +94,19 @@ test("a selection comes as Parquet, exact and in the order that is asked for", a
   expect((await readParquetMetadata(path)).get("dictionarySha256")).toBe(await dictionarySha256(folder));
 });
 
+test("latents may be sent as a bit each", async () => {
+  const latents = `bits:${Buffer.from([0b0110_0001, 0, 0b1000]).toString("base64")}`;
+  const text = await (await ask({ format: "csv", columns: [], latents })).text();
+  expect(text.trim().split("\r\n")).toEqual(["latent", "0", "5", "6", "19"]);
+});
+
 test("latents, columns, formats and places that do not exist are refused", async () => {
   const good = { format: "csv", columns: ["deltaNorm"], latents: "all" };
   expect((await ask(good)).status).toBe(200);
   const bad: Record<string, unknown>[] = [
+    ...["bits:", "bits:AAA=", "bits:AAAQ", "bits:AAAA ", "bits:_w==", "bits:AAAAAA=="].map((latents) => ({
+      latents,
+    })),
     ...["", "20", "3-2", "1,,2", "-1", "0-", "1e3", "0-99999999999", "../0", "all,1"].map((latents) => ({
       latents,
     })),

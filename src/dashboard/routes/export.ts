@@ -24,7 +24,11 @@ const SelectionSchema = z.strictObject({
     .array(name)
     .max(SELECTION_LIMITS.columns)
     .refine((names) => new Set(names).size === names.length, "expected every column once"),
-  latents: z.string().min(1).max(API_LIMITS.body),
+  latents: z
+    .string()
+    .min(1)
+    .max(API_LIMITS.body)
+    .meta({ examples: ["0-99,105"] }),
   sort: z.strictObject({ column: name, descending: z.boolean() }).optional(),
 });
 

@@ -5,7 +5,7 @@
 
 import { Hono } from "hono";
 import { z } from "zod";
-import type { Note, NotesList, SavedView } from "../api-contract.ts";
+import type { Note, NoteConflict, NotesList, SavedView } from "../api-contract.ts";
 import type { DictionaryView } from "../dictionary-view.ts";
 import { ApiFailure, checked } from "../errors-out.ts";
 import type { Notes } from "../notes.ts";
@@ -43,7 +43,7 @@ export function createNotesRoutes(context: NotesContext) {
     .put("/:study/:dictionary/notes/:latent", checked("json", NotePatchSchema), async (c) => {
       const { sha256, notes, latent } = await latentPlaceOf(context, c.req.param());
       const { state, note } = notes.put(sha256, latent, c.req.valid("json"));
-      return state === "written" ? c.json<Note>(note) : c.json({ note, ...CONFLICT }, 409);
+      return state === "written" ? c.json<Note>(note) : c.json<NoteConflict, 409>({ note, ...CONFLICT }, 409);
     })
     .delete("/:study/:dictionary/notes/:latent", async (c) => {
       const { sha256, notes, latent } = await latentPlaceOf(context, c.req.param());

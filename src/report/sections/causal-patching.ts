@@ -234,20 +234,31 @@ export function choiceWords(choices: PaperChoices): string {
     .join("; ")}.`;
 }
 
+/** A row a choice: what it decides, what was done, whether as in the paper's code or text, and what was not done. */
+export function choiceRows(
+  choices: PaperChoices,
+): { decides: string; used: string; asIn: "the code" | "the text"; other: string }[] {
+  return choiceNames.map((name) => {
+    const { words, decides } = CHOICES[name] as { decides: string; words: Record<string, string> };
+    return {
+      ...{ decides, used: words[choices[name]] },
+      asIn: choices[name] === CODE_CHOICES[name] ? "the code" : "the text",
+      other: Object.entries(words).find(([value]) => value !== choices[name])?.[1] ?? "",
+    };
+  });
+}
+
 function choiceTable(choices: PaperChoices): Html {
-  return html`<table class="facts"><thead><tr><th scope="col">what it decides</th><th scope="col">used here</th><th scope="col">as in</th><th scope="col">not used</th></tr></thead><tbody>${choiceNames.map(
-    (name) => {
-      const { words, decides } = CHOICES[name] as { decides: string; words: Record<string, string> };
-      const other = Object.entries(words).find(([value]) => value !== choices[name])?.[1] ?? "";
-      return html`<tr><th scope="row">${decides}</th><td>${words[choices[name]]}</td><td>${
-        choices[name] === CODE_CHOICES[name] ? "the code" : "the text"
-      }</td><td>${other}</td></tr>`;
-    },
+  return html`<table class="facts"><thead><tr><th scope="col">what it decides</th><th scope="col">used here</th><th scope="col">as in</th><th scope="col">not used</th></tr></thead><tbody>${choiceRows(
+    choices,
+  ).map(
+    ({ decides, used, asIn, other }) =>
+      html`<tr><th scope="row">${decides}</th><td>${used}</td><td>${asIn}</td><td>${other}</td></tr>`,
   )}</tbody></table>`;
 }
 
 /** From which latents the halves were made. */
-function poolWords(counts: PoolCounts, isLeaning: boolean): string {
+export function poolWords(counts: PoolCounts, isLeaning: boolean): string {
   const { pool, kept, dead, nuMissing, nuReconstructionOutOfRange, nuErrorOutOfRange } = counts;
   const why = [
     [dead, "dead"],

@@ -66,8 +66,12 @@ function body({ causal, pair, truth }: ReportInput, claims: Record<Side, RankedC
 }
 
 /** Where the conversations come from, how many, and which were left out. */
-export function conversationWords({ conversations }: PatchingResult): string {
+export function conversationWords({
+  conversations,
+  outcomes,
+}: Pick<PatchingResult, "conversations" | "outcomes">): string {
   const { source, answers, split, count, tokens, excluded, unedited } = conversations;
+  const predicted = outcomes[0]?.sets.all.tokens ?? 0;
   const from = source === "file" ? "of a file" : `of the split ${split}`;
   const by = answers === "written" ? "answers as written there" : "answered anew by the fine-tune, greedily";
   const left = Object.entries(excluded).filter(([, number]) => number > 0);
@@ -76,7 +80,7 @@ export function conversationWords({ conversations }: PatchingResult): string {
       ? "None was left out."
       : `Left out: ${left.map(([reason, number]) => `${formatCount(number)} (${reason})`).join(", ")}.`;
   const kept = unedited > 0 ? ` The first ${formatNumber(unedited, "token")} of each stay unedited.` : "";
-  return `${formatNumber(count, "conversation")} ${from}, ${by}, ${formatNumber(tokens, "predicted token")} of the assistant. ${outside}${kept}`;
+  return `${formatNumber(count, "conversation")} ${from}, ${by}, ${formatNumber(predicted, "predicted token")} of the assistant among ${formatNumber(tokens, "token")} read. ${outside}${kept}`;
 }
 
 function layerWords(layer: PerModel): string {

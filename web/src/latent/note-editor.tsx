@@ -1,28 +1,26 @@
 // The label, tags and text that people give a latent.
 
-import { type FormEvent, type ReactNode, useState } from "react";
+import { type FormEvent, type ReactNode, useEffect, useState } from "react";
 import type { Note, NoteChange } from "../../../src/dashboard/api-contract.ts";
 import { LIMITS } from "../api.ts";
-import { parseTags } from "../table/note-bar.tsx";
+import { beginEditing, changeOf, type Draft, takeOver } from "./note-draft.ts";
 
 export function NoteEditor(options: {
   note: Note;
   isSaving: boolean;
+  /** With `seen`: the note that the change was made to. */
   onSave: (change: NoteChange) => void;
 }): ReactNode {
   const { note, isSaving, onSave } = options;
-  const [label, setLabel] = useState(note.label);
-  const [tags, setTags] = useState(note.tags.join(", "));
-  const [text, setText] = useState(note.text);
-  const change: NoteChange = {
-    ...(label.trim() !== note.label && { label: label.trim() }),
-    ...(parseTags(tags).join() !== note.tags.join() && { tags: parseTags(tags) }),
-    ...(text !== note.text && { text }),
-  };
+  const [editing, setEditing] = useState(() => beginEditing(note));
+  useEffect(() => setEditing((current) => takeOver(current, note)), [note]);
+  const { draft, base } = editing;
+  const set = (field: Partial<Draft>): void => setEditing({ base, draft: { ...draft, ...field } });
+  const change = changeOf(editing);
   const isChanged = Object.keys(change).length > 0;
   const submit = (event: FormEvent): void => {
     event.preventDefault();
-    if (isChanged) onSave(change);
+    if (isChanged) onSave({ ...change, seen: base.updated });
   };
   return (
     <form className="note-editor" onSubmit={submit}>
@@ -30,22 +28,22 @@ export function NoteEditor(options: {
         <span>Label</span>
         <input
           id="note-label"
-          value={label}
+          value={draft.label}
           maxLength={LIMITS.label}
-          onChange={(event) => setLabel(event.target.value)}
+          onChange={(event) => set({ label: event.target.value })}
         />
       </label>
       <label>
         <span>Tags, with commas between</span>
-        <input id="note-tags" value={tags} onChange={(event) => setTags(event.target.value)} />
+        <input id="note-tags" value={draft.tags} onChange={(event) => set({ tags: event.target.value })} />
       </label>
       <label>
         <span>Notes</span>
         <textarea
           rows={4}
-          value={text}
+          value={draft.text}
           maxLength={LIMITS.noteText}
-          onChange={(event) => setText(event.target.value)}
+          onChange={(event) => set({ text: event.target.value })}
         />
       </label>
       <p>

@@ -2,21 +2,23 @@
 //
 // The address keeps the table's selection, so that j and k step through it here as they do there.
 
-import { type ReactNode, useMemo } from "react";
+import { type ReactNode, useMemo, useState } from "react";
 import type { LatentPage } from "../../../src/dashboard/api-contract.ts";
 import { formatCount, formatFixed, formatNumber, toNumber } from "../format.ts";
+import { LabLinks } from "../labs/lab-links.tsx";
 import { Causal } from "../latent/causal.tsx";
 import { Decoders } from "../latent/decoders.tsx";
 import { Examples } from "../latent/examples.tsx";
 import { Lens } from "../latent/lens.tsx";
 import { Near } from "../latent/near.tsx";
+import { conflictingNote, NoteConflict } from "../latent/note-conflict.tsx";
 import { NoteEditor } from "../latent/note-editor.tsx";
 import { Strength } from "../latent/strength.tsx";
 import { Where } from "../latent/where.tsx";
 import { goTo } from "../location.ts";
 import { Link } from "../parts/link.tsx";
 import { ScrollRegion } from "../parts/scroll-region.tsx";
-import { Empty, Failure, Loading } from "../parts/states.tsx";
+import { Empty, Failure, Loading, PartOf } from "../parts/states.tsx";
 import { SidedWords, sideOf } from "../parts/token.tsx";
 import { useColumnList, useLatent, useNotes, useNoteWriter } from "../queries.ts";
 import type { ScreenProps } from "../shell.tsx";
@@ -67,6 +69,9 @@ function OfLatent({ place, dictionary, query, latent }: ScreenProps & { latent: 
   table.delete("bin");
   const previous = at > 0 ? order[at - 1] : null;
   const next = at >= 0 && at + 1 < order.length ? order[at + 1] : null;
+  const conflict = conflictingNote(writer.error);
+  /** Editings of the note that were given up for another's version. */
+  const [begun, setBegun] = useState(0);
   const isStarred = notes.starred.has(latent);
   const star = (): void => writer.mutate({ latent, change: { starred: !isStarred } });
   useTriageKeys({
@@ -101,16 +106,37 @@ function OfLatent({ place, dictionary, query, latent }: ScreenProps & { latent: 
       {page.isSuccess && (
         <>
           <Head page={page.data} isStarred={isStarred} onStar={star} />
-          {writer.isError && <Failure error={writer.error} />}
+          {writer.isError && conflict === null && <Failure error={writer.error} />}
           <Body page={page.data} place={place} query={query} to={to} />
           <section aria-labelledby="note">
             <h2 id="note">Label and notes</h2>
-            <NoteEditor
-              key={`${latent} ${page.data.note.updated}`}
-              note={page.data.note}
-              isSaving={writer.isPending}
-              onSave={(change) => writer.mutate({ latent, change })}
-            />
+            {conflict !== null && writer.variables !== undefined && (
+              <NoteConflict
+                latent={writer.variables.latent}
+                theirs={conflict}
+                mine={writer.variables.change}
+                onMine={() =>
+                  writer.mutate({
+                    latent: writer.variables.latent,
+                    change: { ...writer.variables.change, seen: conflict.updated },
+                  })
+                }
+                onTheirs={() => {
+                  writer.reset();
+                  setBegun((times) => times + 1);
+                }}
+              />
+            )}
+            <PartOf part={page.data.note}>
+              {(note) => (
+                <NoteEditor
+                  key={`${latent} ${begun}`}
+                  note={note}
+                  isSaving={writer.isPending}
+                  onSave={(change) => writer.mutate({ latent, change })}
+                />
+              )}
+            </PartOf>
           </section>
         </>
       )}
@@ -125,9 +151,9 @@ function Head(options: { page: LatentPage; isStarred: boolean; onStar: () => voi
     <header className="latent-head">
       <h1>
         Latent {page.latent}
-        {page.note.label !== "" && (
+        {page.note.state === "made" && page.note.value.label !== "" && (
           <>
-            : <bdi>{showInvisible(page.note.label)}</bdi>
+            : <bdi>{showInvisible(page.note.value.label)}</bdi>
           </>
         )}{" "}
         <button
@@ -203,13 +229,14 @@ function Body(options: {
         <section aria-labelledby="effect">
           <h2 id="effect">What it does to the answers</h2>
           <Causal part={page.causal} />
+          <LabLinks latent={page.latent} query={query} />
         </section>
       </div>
       <section aria-labelledby="numbers">
         <h2 id="numbers">Every number</h2>
         <details>
           <summary>{formatCount(Object.keys(page.numbers).length)} numbers of this latent</summary>
-          <ScrollRegion className="scroll short" label="Every number">
+          <ScrollRegion className="scroll short" label="Table of every number">
             <table className="counts">
               <tbody>
                 {Object.entries(page.numbers).map(([name, value]) => (

@@ -2,6 +2,7 @@
 
 import { type ReactNode, useEffect, useMemo, useRef, useState } from "react";
 import { formatAmount, formatCount } from "../format.ts";
+import { conflictingNote, NoteConflict } from "../latent/note-conflict.tsx";
 import { currentQuery, goTo } from "../location.ts";
 import { Empty, Failure, Loading } from "../parts/states.tsx";
 import { EMPTY_NOTE, useColumnList, useNotes, useNoteWriter } from "../queries.ts";
@@ -78,6 +79,7 @@ export function LatentsScreen({ place, dictionary, query }: ScreenProps): ReactN
     "/": () => region.current?.querySelector<HTMLInputElement>("input[type=search]")?.focus(),
   });
 
+  const conflict = conflictingNote(writer.error);
   if (columnList.isPending) return <Loading what="the columns" />;
   if (columnList.isError) return <Failure error={columnList.error} retry={() => columnList.refetch()} />;
   return (
@@ -112,7 +114,22 @@ export function LatentsScreen({ place, dictionary, query }: ScreenProps): ReactN
         </p>
       )}
       {selection.error !== null && <Failure error={selection.error} />}
-      {writer.isError && <Failure error={writer.error} />}
+      {notes.error !== null && <Failure error={notes.error} />}
+      {writer.isError && conflict === null && <Failure error={writer.error} />}
+      {conflict !== null && writer.variables !== undefined && (
+        <NoteConflict
+          latent={writer.variables.latent}
+          theirs={conflict}
+          mine={writer.variables.change}
+          onMine={() =>
+            writer.mutate({
+              latent: writer.variables.latent,
+              change: { ...writer.variables.change, seen: conflict.updated },
+            })
+          }
+          onTheirs={writer.reset}
+        />
+      )}
       {search.error !== null && <Failure error={search.error} />}
       {editing !== null && latent !== null && (
         <NoteBar

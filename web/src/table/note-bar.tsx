@@ -3,6 +3,7 @@
 import { type FormEvent, type ReactNode, useEffect, useId, useRef, useState } from "react";
 import type { Note, NoteChange } from "../../../src/dashboard/api-contract.ts";
 import { LIMITS } from "../api.ts";
+import { parseTags } from "../latent/note-draft.ts";
 
 export type NoteField = "label" | "tags";
 
@@ -11,9 +12,12 @@ export function NoteBar(options: {
   field: NoteField;
   note: Note;
   tags: readonly string[];
+  /** With `seen`: the note that the change was made to. Null: nothing was changed. */
   onDone: (change: NoteChange | null) => void;
 }): ReactNode {
-  const { latent, field, note, tags, onDone } = options;
+  const { latent, field, tags, onDone } = options;
+  // The note as it was when the writing began: another's change since then is for the server to find.
+  const [note] = useState(options.note);
   const [text, setText] = useState(field === "label" ? note.label : note.tags.join(", "));
   const input = useRef<HTMLInputElement>(null);
   const choices = useId();
@@ -23,7 +27,8 @@ export function NoteBar(options: {
   }, []);
   const submit = (event: FormEvent): void => {
     event.preventDefault();
-    onDone(field === "label" ? { label: text.trim() } : { tags: parseTags(text) });
+    const change = field === "label" ? { label: text.trim() } : { tags: parseTags(text) };
+    onDone({ ...change, seen: note.updated });
   };
   return (
     <form className="note-bar" onSubmit={submit}>
@@ -51,13 +56,4 @@ export function NoteBar(options: {
       </datalist>
     </form>
   );
-}
-
-/** "a, b,, a" → ["a", "b"]; bounded as the server asks. */
-export function parseTags(text: string): string[] {
-  const tags = text
-    .split(",")
-    .map((tag) => tag.trim().slice(0, LIMITS.tag))
-    .filter((tag) => tag !== "");
-  return [...new Set(tags)].slice(0, LIMITS.tags);
 }

@@ -8,8 +8,9 @@ import { saveFile } from "../charts/save-svg.ts";
 import { Link } from "../parts/link.tsx";
 import { Failure } from "../parts/states.tsx";
 import { useViews, useViewWriter } from "../queries.ts";
+import { showInvisible } from "../visible-text.ts";
 import { columnTitle } from "./column-names.ts";
-import { writeLatentRanges } from "./latent-ranges.ts";
+import { writeLatents } from "./latent-ranges.ts";
 import type { TableState } from "./table-state.ts";
 
 export function ColumnChooser(options: {
@@ -92,12 +93,14 @@ export function ViewsMenu({ place, query }: { place: DictionaryPlace; query: URL
         <ul>
           {views.data?.map((view) => (
             <li key={view.name}>
-              <Link to={new URLSearchParams(view.query)}>{view.name}</Link>{" "}
+              <Link to={new URLSearchParams(view.query)}>
+                <bdi>{showInvisible(view.name)}</bdi>
+              </Link>{" "}
               {view.ofOtherDictionary && <span className="note">of another dictionary</span>}{" "}
               <button
                 type="button"
                 className="quiet"
-                aria-label={`Remove the view ${view.name}`}
+                aria-label={`Remove the view ${showInvisible(view.name)}`}
                 onClick={() => writer.mutate({ view, remove: true })}
               >
                 ×
@@ -123,7 +126,7 @@ export function ExportMenu(options: {
       const content = await exportSelection(place, {
         format,
         columns: [...shown],
-        latents: order.length === nLatents ? "all" : writeLatentRanges(order),
+        latents: writeLatents(order, nLatents),
         ...(state.sort !== null && { sort: state.sort }),
       });
       saveFile(content, `latents.${format}`);
