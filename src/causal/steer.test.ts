@@ -115,6 +115,25 @@ test("tokens come in order as they are chosen, and are those of the answers", as
   expect([progress[0].total, others.length]).toEqual([24, 23]);
 });
 
+test("the answers of a model are told as soon as it is done, before the next one begins", async () => {
+  const told: SteeredAnswer[][] = [];
+  const firstTokens: number[] = [];
+  const answers = await run({
+    onSide: (side) => told.push(side),
+    onToken: ({ arm }) => {
+      if (arm === "finetuned" && firstTokens.length === 0) firstTokens.push(told.length);
+    },
+  });
+  expect(firstTokens).toEqual([1]);
+  expect(told.map((side) => new Set(side.map(({ arm }) => arm)))).toEqual([
+    new Set(["base", "base + latents"]),
+    new Set(["finetuned", "finetuned − latents"]),
+  ]);
+  const byText = (a: SteeredAnswer, b: SteeredAnswer): number =>
+    JSON.stringify(a).localeCompare(JSON.stringify(b));
+  expect(told.flat().toSorted(byText)).toEqual(answers.toSorted(byText));
+});
+
 test("an answer ends behind a stop id, which is not part of its text, or where positions end", async () => {
   const [plain] = await run();
   const third = Number(plain.text.split(" ")[2]);

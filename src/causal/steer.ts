@@ -37,6 +37,8 @@ export interface SteerOptions
   sides?: readonly ModelSide[];
   /** Called with each token as it is chosen, arm after arm. */
   onToken?: (token: SteeredToken) => void;
+  /** Called with the answers of each side as soon as its model is done, in no order; the result holds them again. */
+  onSide?: (answers: SteeredAnswer[]) => void;
   reportProgress?: ReportProgress | undefined;
 }
 
@@ -62,6 +64,7 @@ export async function steer(options: SteerOptions): Promise<SteeredAnswer[]> {
     vector,
     sides = ["base", "finetuned"],
     onToken,
+    onSide,
     reportProgress,
     ...rest
   } = options;
@@ -94,14 +97,11 @@ export async function steer(options: SteerOptions): Promise<SteeredAnswer[]> {
       const untouched = await ask(plain);
       const pushed = await ask(steered, sign === 1 ? vector : vector.map((value) => -value));
       const reference = referencePerplexity(untouched.map(({ perplexity }) => perplexity));
-      for (const [arm, given] of [
-        [plain, untouched],
-        [steered, pushed],
-      ] as const) {
-        for (const answer of given) {
-          answers.push({ arm, ...answer, degenerate: describeDegenerate({ ...answer, reference }) });
-        }
-      }
+      const told = (arm: SteeredArm, given: ModelAnswer[]): SteeredAnswer[] =>
+        given.map((answer) => ({ arm, ...answer, degenerate: describeDegenerate({ ...answer, reference }) }));
+      const ofSide = [...told(plain, untouched), ...told(steered, pushed)];
+      answers.push(...ofSide);
+      onSide?.(ofSide);
     } finally {
       await model.dispose();
     }

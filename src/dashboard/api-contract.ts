@@ -90,6 +90,10 @@ export interface Overview {
 /** One bar of the paper's causal figure. */
 export interface CausalBar {
   name: string;
+  /** Of subsets; null for the others. */
+  form: "additive" | "replacing" | null;
+  /** The bar of which it is the matched control; "" for anything else. */
+  controlOf: string;
   tokenSet: string;
   kl: number;
   low: number;

@@ -243,7 +243,7 @@ function shortText(text: string): string {
   return (list as { token?: string; latent?: number }[])
     .slice(0, COLUMN_LIMITS.listed)
     .map(({ token, latent }) => token ?? String(latent))
-    .join(" ");
+    .join(" · ");
 }
 
 /** What a part that was made a moment ago holds. Throws StorageError with the part's words when it is gone since. */

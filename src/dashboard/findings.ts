@@ -1,4 +1,5 @@
-// Up to ten findings of a comparison in plain words: only latents that qualify, most specific first; fewer when fewer do.
+// Up to ten findings of a comparison in plain words: only latents that qualify; fewer when fewer do. Those that do most to the answers come
+// first where the causal experiment was made, else the most specific.
 //
 // A latent qualifies that is claimed, whose verdict is genuine, whose q-value is at most 0.1 where null pairs were made, and which was found
 // again where other dictionaries were compared. A null pair has none. Words over the tables' numbers: nothing is measured here.
@@ -34,12 +35,14 @@ export async function findingsOf(view: DictionaryView): Promise<Finding[]> {
   const { isNullPair } = await view.study.facts();
   if (isNullPair || (await isNullDraw(view))) return [];
   const part = await view.part("measure", async ({ table, summary }) => {
-    const chosen = ranked((await candidates(table)).filter(await qualifies(view)), summary.thresholds);
+    const extras = await extrasOf(view);
+    const qualified = (await candidates(table)).filter(await qualifies(view));
+    const chosen = ranked(qualified, { ...extras, thresholds: summary.thresholds });
     return Promise.all(
       chosen.slice(0, FINDING_RULES.most).map(async (candidate): Promise<Finding> => {
         const { latent, nuError, low, high, q, foundAgain } = candidate;
         return {
-          text: await words(table, candidate, summary.nDocuments),
+          text: await words(table, candidate, { ...extras, nDocuments: summary.nDocuments }),
           latent,
           effect: { name: "nuError", value: nuError },
           interval: { low, high },
@@ -113,29 +116,64 @@ async function qualifies(view: DictionaryView): Promise<(candidate: Candidate) =
   };
 }
 
-/** By the score of the q-values (false-discovery.ts), which both sides share: the larger nu in units of its threshold. */
-function ranked(
-  found: readonly Candidate[],
-  { nuErrorBelow, nuReconstructionBelow }: ClaimThresholds,
-): Candidate[] {
-  const score = ({ nuError, nuReconstruction }: Candidate): number =>
+/**
+ * By the gap that each closes when it is put into the base, where that was measured; the others after them, by the score of the q-values
+ * (false-discovery.ts), which both sides share: the larger nu in units of its threshold.
+ */
+export function ranked<C extends Pick<Candidate, "latent" | "nuError" | "nuReconstruction">>(
+  found: readonly C[],
+  { gapClosed, thresholds }: Pick<Extras, "gapClosed"> & { thresholds: ClaimThresholds },
+): C[] {
+  const { nuErrorBelow, nuReconstructionBelow } = thresholds;
+  const gap = ({ latent }: C): number => gapClosed.get(latent) ?? Number.NEGATIVE_INFINITY;
+  const score = ({ nuError, nuReconstruction }: C): number =>
     Math.max(nuError / nuErrorBelow, nuReconstruction / nuReconstructionBelow);
-  return found.toSorted((a, b) => score(a) - score(b) || a.latent - b.latent);
+  const byGap = (a: C, b: C): number => (gap(a) === gap(b) ? 0 : gap(b) - gap(a));
+  return found.toSorted((a, b) => byGap(a, b) || score(a) - score(b) || a.latent - b.latent);
+}
+
+/** What else is known of a latent: its behaviour where the truth is planted, and what it does to the answers. */
+interface Extras {
+  concepts: ReadonlyMap<number, string>;
+  gapClosed: ReadonlyMap<number, number>;
+}
+
+async function extrasOf(view: DictionaryView): Promise<Extras> {
+  const concepts = await view.part("truth", ({ claims }) =>
+    claims
+      .filter(({ answersToConcept }) => answersToConcept)
+      .map(({ latent, concept }) => [latent, concept] as const),
+  );
+  const gaps = await view.part("causal", ({ effects }) =>
+    effects
+      .filter(({ role }) => role === "candidate")
+      .map(({ latent, gapClosed }) => [latent, gapClosed.mean] as const),
+  );
+  return {
+    concepts: new Map(concepts.state === "made" ? concepts.value : []),
+    gapClosed: new Map(gaps.state === "made" ? gaps.value : []),
+  };
 }
 
 async function words(
   table: HeldTable,
-  { latent, side, nuError, documents }: Candidate,
-  nDocuments: number,
+  { latent, side, documents }: Candidate,
+  { nDocuments, concepts, gapClosed }: Extras & { nDocuments: number },
 ): Promise<string> {
   const tokens = (JSON.parse(await table.stringAt("tokensAtPeak", latent)) as TokenCount[])
     .slice(0, FINDING_RULES.tokens)
     .map(({ token }) => JSON.stringify(token));
-  const has = side === "finetuned" ? "The fine-tune has" : "The base has";
-  const lacks = side === "finetuned" ? "the base lacks" : "the fine-tune lacks";
-  const at = tokens.length === 0 ? "" : `, strongest on ${tokens.join(", ")}`;
-  return (
-    `${has} a concept that ${lacks}: latent ${latent}${at}. It fires in ${documents} of ${nDocuments} held-out documents; ` +
-    `the other model's error holds ${nuError.toFixed(2)} of it (nuError).`
-  );
+  const only = side === "finetuned" ? "Only in the fine-tune" : "Only in the base";
+  const what = tokens.length === 0 ? `latent ${latent}` : `what is strongest on ${tokens.join(", ")}`;
+  const concept = concepts.get(latent);
+  const gap = gapClosed.get(latent);
+  return [
+    `${only}: ${what}, in ${documents} of ${nDocuments} held-out documents.`,
+    concept === undefined ? "" : `Planted behaviour: ${concept}.`,
+    gap === undefined
+      ? ""
+      : `Put into the base it closes ${(100 * gap).toFixed(1)} % of the gap between the answers.`,
+  ]
+    .filter((sentence) => sentence !== "")
+    .join(" ");
 }

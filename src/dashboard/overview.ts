@@ -53,10 +53,10 @@ export async function readOverview(view: DictionaryView): Promise<Overview> {
 /** A bar an intervention and set of tokens; none where the experiment of the paper was not asked for. */
 export function causalSummary(patching: PatchingResult | null): CausalSummary {
   if (patching === null) return { bars: [], conversations: 0, tokens: 0 };
-  const bars = patching.outcomes.flatMap(({ name, sets }) =>
+  const bars = patching.outcomes.flatMap(({ name, form, controlOf, sets }) =>
     Object.entries(sets).map(
       ([tokenSet, { kl, gapClosed }]): CausalBar => ({
-        ...{ name, tokenSet },
+        ...{ name, form, controlOf, tokenSet },
         kl: kl.mean,
         low: kl.interval.low,
         high: kl.interval.high,

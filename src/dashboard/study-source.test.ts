@@ -116,7 +116,7 @@ test("columns are those of the tables, number by number, in either of their two 
       tokensAtPeak
         .slice(0, 5)
         .map(({ token }) => token)
-        .join(" "),
+        .join(" · "),
     ),
   );
   expect(new Set(columns.map(({ table }) => table))).toEqual(new Set(["measure", "lens", "notes"]));
@@ -328,7 +328,7 @@ describe("tables that come later, of another day, newer or damaged", () => {
     test("are at most ten, most specific first", async () => {
       expect(await found()).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
       const [{ text, effect }] = (await get<Overview>("overview")).findings;
-      expect(text).toContain("The fine-tune has a concept that the base lacks: latent 0");
+      expect(text).toMatch(/^Only in the fine-tune: .+ of \d+ held-out documents\./);
       expect(effect).toEqual({ name: "nuError", value: 0 });
     });
 

@@ -45,6 +45,9 @@ async function runJob(
   if (job.kind === "read") {
     return { kind: "reading", reading: await models.read(job.ground, job.question, { report, signal }) };
   }
-  const outcome = await models.steer(job.ground, job.question, { report, signal, onText: post });
+  const outcome = await models.steer(job.ground, job.question, {
+    ...{ report, signal, onText: post },
+    onSide: (answers) => post({ kind: "side", answers }),
+  });
   return { kind: "answers", ...outcome };
 }

@@ -40,7 +40,7 @@ export interface LabModels {
   steer(
     ground: LabGround,
     question: SteeringQuestion,
-    work: LabWork & { onText: (token: LabToken) => void },
+    work: LabWork & { onText: (token: LabToken) => void; onSide?: (answers: SteeredAnswer[]) => void },
   ): Promise<{ answers: SteeredAnswer[]; warnings: string[] }>;
   /** Frees and closes everything; the next question opens it again. */
   release(): Promise<void>;
@@ -205,6 +205,7 @@ export function createLabModels(): LabModels {
         decode: opened.tokenizer.decode,
         ...(config.threads === undefined ? {} : { threads: config.threads }),
         device: config.device,
+        ...(work.onSide && { onSide: work.onSide }),
         reportProgress: ({ done, total }) => work.report("answering", done, total),
       });
       return { answers, warnings: [...opened.warnings, ...lastBlockWarning(opened)] };

@@ -70,6 +70,8 @@ export type LabEvent =
   | LabProgress
   | LabToken
   | { kind: "reading"; reading: RawReading }
+  /** Of one model, as soon as it is done; and all of them at the end. */
+  | { kind: "side"; answers: SteeredAnswer[] }
   | { kind: "answers"; answers: SteeredAnswer[]; warnings: string[] }
   | { kind: "failed"; error: ApiError; fault: string };
 

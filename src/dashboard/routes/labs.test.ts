@@ -126,6 +126,10 @@ test("a reading carries what the tables and people say of its latents; steering 
     expect(pieces.join("")).toBe(text);
   }
   expect(events.at(-1)).toEqual({ kind: "done", warnings: [] });
+  // The base's answers come before the fine-tune writes its first token.
+  const firstOfFinetuned = events.findIndex((event) => event.kind === "token" && event.arm === "finetuned");
+  const answersBefore = events.slice(0, firstOfFinetuned).filter(({ kind }) => kind === "answer");
+  expect(answersBefore).toHaveLength(4);
   expect(await (await ask("")).json()).toEqual({
     ...{ models: "open", waiting: 0, contextTokens: 512, hasChatTemplate: true },
   } satisfies LabState);

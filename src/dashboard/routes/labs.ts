@@ -136,8 +136,8 @@ async function* steerEvents(
 ): AsyncGenerator<SteerEvent> {
   for await (const event of answers) {
     if (event.kind === "progress" || event.kind === "token") yield event;
+    if (event.kind === "side") for (const answer of event.answers) yield answerEvent(answer);
     if (event.kind !== "answers") continue;
-    for (const answer of event.answers) yield answerEvent(answer);
     const same = temperature === 0 && seeds.length > 1 ? [SAME_ANSWERS] : [];
     yield { kind: "done", warnings: [...event.warnings.map(withoutPaths), ...same] };
   }

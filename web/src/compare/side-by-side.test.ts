@@ -4,6 +4,8 @@ import { type Compared, compareSides } from "./side-by-side.ts";
 
 const missing = (command: string): Missing => ({ state: "missing", words: "Not made.", command });
 
+const plain = { form: null, controlOf: "", gapClosed: null } as const;
+
 function side({ seed, fve, fit = true }: { seed: number; fve: number; fit?: boolean }): Compared {
   const dictionary = { name: "main", nLatents: 24, sparsity: "TopK, k 4", isMain: true, measured: fit };
   const overview: Overview = {
@@ -29,8 +31,8 @@ function side({ seed, fve, fit = true }: { seed: number; fve: number; fit?: bool
       value: {
         ...{ conversations: 1, tokens: 9 },
         bars: [
-          { name: "None", tokenSet: "firstNine", kl: 9, low: 9, high: 9, gapClosed: null },
-          { name: "None", tokenSet: "all", kl: 3.5 - seed, low: 3, high: 4, gapClosed: null },
+          { name: "None", tokenSet: "firstNine", kl: 9, low: 9, high: 9, ...plain },
+          { name: "None", tokenSet: "all", kl: 3.5 - seed, low: 3, high: 4, ...plain },
         ],
       },
     },

@@ -32,22 +32,16 @@ export function OverviewScreen(props: ScreenProps): ReactNode {
           </ul>
         </section>
       )}
-      <section aria-labelledby="findings">
-        <h2 id="findings">What changed</h2>
-        <Findings {...props} findings={data.findings} counts={data.counts} />
-      </section>
-      <section aria-labelledby="fit">
-        <h2 id="fit">How well the dictionary fits</h2>
+      <section aria-labelledby="fit" className="fit">
+        <h2 id="fit" className="hidden">
+          How well the dictionary fits
+        </h2>
         <PartOf part={data.fit}>{(fit) => <Fit fit={fit} />}</PartOf>
       </section>
-      <div className="two">
-        <section aria-labelledby="counts">
-          <h2 id="counts">Latents by class and claim</h2>
-          <PartOf part={data.counts}>{(counts) => <Counts counts={counts} query={props.query} />}</PartOf>
-          <h3>Verdicts</h3>
-          <PartOf part={data.verdicts}>
-            {(verdicts) => <Counts counts={verdicts} query={props.query} column="verdict" />}
-          </PartOf>
+      <div className="lead">
+        <section aria-labelledby="findings">
+          <h2 id="findings">What changed</h2>
+          <Findings {...props} findings={data.findings} counts={data.counts} />
         </section>
         <section aria-labelledby="delta-norm">
           <h2 id="delta-norm">deltaNorm of all latents</h2>
@@ -56,6 +50,18 @@ export function OverviewScreen(props: ScreenProps): ReactNode {
           ) : (
             <DeltaNormHistogram {...props} list={list} isListed={columns.isSuccess} />
           )}
+          <div className="pair-of-counts">
+            <section aria-labelledby="counts">
+              <h3 id="counts">Latents by class and claim</h3>
+              <PartOf part={data.counts}>{(counts) => <Counts counts={counts} query={props.query} />}</PartOf>
+            </section>
+            <section aria-labelledby="verdicts">
+              <h3 id="verdicts">Verdicts</h3>
+              <PartOf part={data.verdicts}>
+                {(verdicts) => <Counts counts={verdicts} query={props.query} column="verdict" />}
+              </PartOf>
+            </section>
+          </div>
         </section>
       </div>
       <section aria-labelledby="scatter">
@@ -91,10 +97,6 @@ export function OverviewScreen(props: ScreenProps): ReactNode {
               </PartOf>
             </>
           )}
-        </section>
-        <section aria-labelledby="causal">
-          <h2 id="causal">What the latents do to the answers</h2>
-          <PartOf part={data.causal}>{(causal) => <CausalBars causal={causal} />}</PartOf>
           <h3>At a glance, without a dictionary</h3>
           <PartOf part={data.glance}>
             {(glance) => (
@@ -105,6 +107,10 @@ export function OverviewScreen(props: ScreenProps): ReactNode {
               </ul>
             )}
           </PartOf>
+        </section>
+        <section aria-labelledby="causal">
+          <h2 id="causal">What the latents do to the answers</h2>
+          <PartOf part={data.causal}>{(causal) => <CausalBars causal={causal} query={props.query} />}</PartOf>
         </section>
       </div>
     </div>
@@ -143,26 +149,32 @@ function Findings({
     );
   }
   return (
-    <ol className="findings">
-      {findings.map((finding) => (
-        <li key={finding.latent}>
-          <p>
-            {finding.text}{" "}
-            <Link to={queryOf(query, "latent", { latent: String(finding.latent) })}>
-              latent {finding.latent}
-            </Link>
-          </p>
-          <p className="note">
-            {finding.effect.name} {formatNumber(finding.effect.value)}
-            {finding.interval !== null &&
-              ` (95 % limits ${formatFixed(finding.interval.low, 3)} to ${formatFixed(finding.interval.high, 3)})`}
-            {finding.q !== null && ` · q ${formatNumber(finding.q)}`}
-            {finding.foundAgain !== null &&
-              ` · found again in ${finding.foundAgain.n} of ${finding.foundAgain.m} other dictionaries`}
-          </p>
-        </li>
-      ))}
-    </ol>
+    <>
+      <p className="note">
+        Claims whose verdict is genuine; those that do most to the answers first, where that was measured,
+        else the most specific.
+      </p>
+      <ol className="findings">
+        {findings.map((finding) => (
+          <li key={finding.latent}>
+            <p>
+              {finding.text}{" "}
+              <Link to={queryOf(query, "latent", { latent: String(finding.latent) })}>
+                latent {finding.latent}
+              </Link>
+            </p>
+            <p className="note">
+              {finding.effect.name} {formatNumber(finding.effect.value)}
+              {finding.interval !== null &&
+                ` (95 % limits ${formatFixed(finding.interval.low, 3)} to ${formatFixed(finding.interval.high, 3)})`}
+              {finding.q !== null && ` · q ${formatNumber(finding.q)}`}
+              {finding.foundAgain !== null &&
+                ` · found again in ${finding.foundAgain.n} of ${finding.foundAgain.m} other dictionaries`}
+            </p>
+          </li>
+        ))}
+      </ol>
+    </>
   );
 }
 

@@ -7,6 +7,7 @@ import type { ColumnValues } from "./select-latents.ts";
 /** Shown when the address names none; those that a study lacks are passed over. */
 export const USUAL_COLUMNS: readonly string[] = [
   "note_label",
+  "tokensAtPeak",
   "claim",
   "verdict",
   "deltaNorm",
@@ -29,6 +30,8 @@ function noteColumn(name: string, description: string): ColumnInfo {
   return { name, table: "notes", kind: "text", description, range: null, words: null };
 }
 
+const TITLES: Record<string, string> = { tokensAtPeak: "strongest on", tokensBeforePeak: "strongest after" };
+
 /** "scalingFinetuned_nuError" → "nuError · finetuned". */
 export function columnTitle(name: string): string {
   const sided = /^(scaling|intervals|improvement)(Finetuned|Base)_(.+)$/.exec(name);
@@ -38,6 +41,7 @@ export function columnTitle(name: string): string {
   }
   const byKind = /^frequencyBy_([A-Za-z]+)_(.*)$/.exec(name);
   if (byKind !== null) return `frequency, ${byKind[1]} ${byKind[2]}`;
+  if (name in TITLES) return TITLES[name];
   return name.replace(/^activationQuantiles_q/, "activation quantile ").replace(/^(note|null|lens)_/, "");
 }
 
