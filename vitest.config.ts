@@ -8,8 +8,8 @@ const shared = SHARED_FOLDERS.map((folder) => `${folder}/**/*.test.ts`);
 export default defineConfig({
   test: {
     globalSetup: ["test/global-setup.ts"],
-    // Vitest would leave a core free; half of the time goes into single threads and processes of their own.
-    maxWorkers: 2,
+    // One more than the two cores that there are at least: a fifth of the time, a file waits for a browser, a disk or a process.
+    maxWorkers: 3,
     testTimeout: 60_000,
     hookTimeout: 120_000,
     // Longer than a browser on a busy machine takes; what is waited for is there sooner on a quiet one.

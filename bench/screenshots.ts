@@ -29,7 +29,9 @@ const DASHBOARD_SHOTS = [
     width: 1280,
     height: 1200,
     colorScheme: "dark",
-    query: "screen=latent&sort=-causal_gapClosed",
+    query: "screen=latents&sort=-causal_gapClosed",
+    /** The first one of this order. */
+    follow: ".virtual tbody th a",
   },
 ] as const;
 
@@ -74,7 +76,7 @@ async function takeReport(chrome: Browser): Promise<void> {
 async function takeDashboard(chrome: Browser): Promise<void> {
   const dashboard = await startDashboard({ folders: [study] });
   try {
-    for (const { name, width, height, colorScheme, query } of DASHBOARD_SHOTS) {
+    for (const { name, width, height, colorScheme, query, ...shot } of DASHBOARD_SHOTS) {
       const context = await chrome.newContext({ viewport: { width, height }, colorScheme });
       const page = await context.newPage();
       await page.goto(dashboard.url);
@@ -82,6 +84,10 @@ async function takeDashboard(chrome: Browser): Promise<void> {
       await page.goto(`${new URL(dashboard.url).origin}/?${query}`);
       await page.locator("#content h1, #content h2").first().waitFor();
       await page.waitForTimeout(SETTLE_MS);
+      if ("follow" in shot) {
+        await page.locator(shot.follow).first().click();
+        await page.waitForTimeout(SETTLE_MS);
+      }
       await page.screenshot({ path: pictureOf(name) });
       await context.close();
     }

@@ -8,7 +8,7 @@ import { randomDictionary } from "../dictionary/dictionary.test.helper.ts";
 import type { Dictionary } from "../dictionary/dictionary.ts";
 import { foldNormaliser } from "../dictionary/fold-normaliser.ts";
 import { ConfigError, InterruptedError } from "../errors.ts";
-import { openCheckpoint } from "../lm/checkpoint.ts";
+import { type Checkpoint, openCheckpoint } from "../lm/checkpoint.ts";
 import { TINY_CONFIG, tinyWeights, writeTinyLlama } from "../lm/tiny-llama.test.data.ts";
 import { createRng } from "../numerics/rng.ts";
 import { CODE_CHOICES, type Conversation, EFFECT_EDITS, type LatentEffect } from "./causal-contract.ts";
@@ -54,6 +54,7 @@ let evaluator: PatchEvaluator;
 let reference: EffectReference;
 let stats: FiringStats;
 const folders: string[] = [];
+const opened: Checkpoint[] = [];
 /** Of the plan below, in one batch. */
 let rows: LatentEffect[];
 
@@ -72,6 +73,7 @@ beforeAll(async () => {
     base: await openCheckpoint(folders[1]),
     finetuned: await openCheckpoint(folders[2]),
   };
+  opened.push(...Object.values(checkpoints));
   evaluator = await createPatchEvaluator({ checkpoints, layers, dictionary, threads: 1 });
   reference = await createEffectReference({
     ...{ checkpoints, layers, choices: CODE_CHOICES, threads: 1 },
@@ -83,6 +85,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await evaluator?.dispose();
   await reference?.dispose();
+  await Promise.all(opened.map((checkpoint) => checkpoint.close()));
   for (const path of folders) await rm(path, { recursive: true, force: true });
 });
 

@@ -161,6 +161,11 @@ function askLab<T>(address: string, question: object, signal: AbortSignal): Asyn
   return readEvents<T>(() => request(address, { method: "POST", body: JSON.stringify(question), signal }));
 }
 
+/** The study's report.html. */
+export async function fetchReport(place: DictionaryPlace): Promise<Blob> {
+  return (await request(`${path(place)}/export/report`)).blob();
+}
+
 async function json<T>(address: string, options: RequestInit = {}): Promise<T> {
   const response = await request(address, options);
   return response.status === 204 ? (undefined as T) : ((await response.json()) as T);

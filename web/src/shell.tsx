@@ -10,6 +10,7 @@ import { Boundary } from "./parts/boundary.tsx";
 import { Link } from "./parts/link.tsx";
 import { Empty, Failure, Loading } from "./parts/states.tsx";
 import { useSession } from "./queries.ts";
+import { SaveMenu } from "./save-menu.tsx";
 import { applyTheme, savedTheme, THEMES, type Theme } from "./theme.ts";
 
 /** What a screen is given. */
@@ -153,6 +154,12 @@ export function Shell(): ReactNode {
             />
           )}
           <ThemePicker />
+          {study !== undefined && dictionary !== undefined && (
+            <SaveMenu
+              place={{ study: study.id, dictionary: dictionary.name }}
+              tableQuery={queryOf(named, "latents", SCREEN_TABLE.latents.firstQuery)}
+            />
+          )}
         </div>
       </header>
       {study?.running != null && (

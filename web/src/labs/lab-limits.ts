@@ -19,6 +19,8 @@ export const LAB_FIGURES = {
   addressText: 4000,
   /** Milliseconds after the last change until the address has it. */
   addressDelayMs: 400,
+  /** Milliseconds between two drawings of answers as they come. */
+  drawEveryMs: 100,
   /** Runs that a page keeps, newest first. */
   keptRuns: 20,
   /** Turns of one chat. */

@@ -1,6 +1,6 @@
 // Runs of a lab as their events come: merged, cancelled, cut off, kept.
 
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { LabProgress, SteerEvent, SteerRequest } from "../../../src/dashboard/api-contract.ts";
 import { RequestError } from "../request-error.ts";
 import { LAB_FIGURES } from "./lab-limits.ts";
@@ -89,26 +89,37 @@ test("files have the answers in the order of the screen; no cell of the CSV is a
   expect(file.answers[1].text).toBe('-a,"b"\nc');
 });
 
-test("a run says what it does, then is done; every step is a new object and is told", async () => {
-  const runs = runsOf(async function* () {
-    yield PROGRESS;
-    yield token("base", "a");
-    yield DONE;
-  });
-  const seen: string[] = [];
-  runs.subscribe(() => {
-    const { state, progress, result } = runs.list()[0];
-    seen.push(`${state} ${progress?.words ?? "-"} ${texts(result)}`);
-  });
-  runs.start(REQUEST);
-  await settle();
-  expect(seen).toEqual([
-    "running - ",
-    "running loading ",
-    "running loading a",
-    "running loading a",
-    "done - a",
-  ]);
+test("a run's beginning and end are told at once, what comes between them together; every step is a new object", async () => {
+  vi.useFakeTimers();
+  try {
+    const { drawEveryMs } = LAB_FIGURES;
+    const runs = runsOf(async function* () {
+      yield PROGRESS;
+      yield token("base", "a");
+      await new Promise((resolve) => setTimeout(resolve, 2 * drawEveryMs));
+      yield token("base", "b");
+      yield DONE;
+    });
+    const seen: string[] = [];
+    const steps = new Set<object>();
+    runs.subscribe(() => {
+      const [run] = runs.list();
+      seen.push(`${run.state} ${run.progress?.words ?? "-"} ${texts(run.result)}`);
+      steps.add(run);
+    });
+    runs.start(REQUEST);
+    expect(seen).toEqual(["running - "]);
+    await vi.advanceTimersByTimeAsync(drawEveryMs - 1);
+    expect(seen).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(seen.slice(1)).toEqual(["running loading a"]);
+    await vi.advanceTimersByTimeAsync(drawEveryMs);
+    expect(seen.slice(2)).toEqual(["done - ab"]);
+    expect(steps.size).toBe(3);
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test("a stream that ends early, breaks or is refused keeps what came and says which it was", async () => {

@@ -1,7 +1,9 @@
 // The runs of a lab in this page: started, streamed into, cancelled, kept to go back to. Outside React, so that a run goes on while
 // another screen is looked at.
 //
-// Each change makes a new list and a new run (useSyncExternalStore compares by identity). What came before a failure stays.
+// Each change makes a new list and a new run (useSyncExternalStore compares by identity). What came before a failure stays. Listeners
+// hear of a run's beginning and end at once, of events some times a second: small models write thousands of tokens in one, and drawing
+// the answers for each would leave the page no time for "Cancel".
 
 import type { LabProgress } from "../../../src/dashboard/api-contract.ts";
 import { RequestError } from "../request-error.ts";
@@ -45,12 +47,24 @@ export function createLabRuns<Request, Event extends object, Result>(
   const stops = new Map<number, AbortController>();
   let runs: readonly Run[] = [];
   let nStarted = 0;
-  const set = (next: readonly Run[]): void => {
-    runs = next;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const announce = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
     for (const listener of listeners) listener();
   };
-  const update = (id: number, change: (run: Run) => Partial<Run>): void =>
-    set(runs.map((run) => (run.id === id ? { ...run, ...change(run) } : run)));
+  const set = (next: readonly Run[]): void => {
+    runs = next;
+    announce();
+  };
+  const changed = (id: number, change: (run: Run) => Partial<Run>): readonly Run[] =>
+    runs.map((run) => (run.id === id ? { ...run, ...change(run) } : run));
+  const update = (id: number, change: (run: Run) => Partial<Run>): void => set(changed(id, change));
+  /** Of an event: listeners hear of it with those that come soon after it. */
+  const take = (id: number, change: (run: Run) => Partial<Run>): void => {
+    runs = changed(id, change);
+    timer ??= setTimeout(announce, LAB_FIGURES.drawEveryMs);
+  };
 
   const stream = async (id: number, request: Request, signal: AbortSignal): Promise<void> => {
     let isWhole = false;
@@ -58,11 +72,11 @@ export function createLabRuns<Request, Event extends object, Result>(
       for await (const event of ask(request, signal)) {
         if (signal.aborted) return;
         if (isProgress(event)) {
-          update(id, () => ({ progress: event }));
+          take(id, () => ({ progress: event }));
           continue;
         }
         isWhole ||= isLast(event);
-        update(id, ({ result }) => ({ result: merge(result, event) }));
+        take(id, ({ result }) => ({ result: merge(result, event) }));
       }
       if (signal.aborted) return;
       update(id, () =>

@@ -48,7 +48,7 @@ function storeOf<T>(stores: Map<string, T>, { study, dictionary }: DictionaryPla
   return store;
 }
 
-/** The runs, newest first; drawn again with every event. */
+/** The runs, newest first; drawn again some times a second while events come. */
 export function useRuns<Q, R>(runs: LabRuns<Q, R>): readonly LabRun<Q, R>[] {
   return useSyncExternalStore(runs.subscribe, runs.list);
 }
