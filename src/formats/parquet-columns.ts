@@ -131,7 +131,8 @@ async function bufferOf(handle: FileHandle): Promise<AsyncBuffer> {
       const from = start < 0 ? size + start : start;
       const bytes = new Uint8Array(Math.max(0, end - from));
       const read = await readFully(handle, bytes, from);
-      return bytes.buffer.slice(0, read);
+      // Short only behind the end of the file: a copy of every column would be memory that is only freed late.
+      return read === bytes.length ? bytes.buffer : bytes.buffer.slice(0, read);
     },
   };
 }

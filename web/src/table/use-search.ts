@@ -1,7 +1,7 @@
 // The text search of the table: hits as they stream in, stopped when another search or another screen takes its place.
 
 import { useEffect, useState } from "react";
-import type { SearchHit } from "../../../src/dashboard/api-contract.ts";
+import type { SearchBatch, SearchHit } from "../../../src/dashboard/api-contract.ts";
 import { type DictionaryPlace, searchTexts } from "../api.ts";
 import type { TextSearch } from "./table-state.ts";
 
@@ -16,6 +16,9 @@ export interface SearchProgress {
   isTruncated: boolean;
   error: Error | null;
 }
+
+/** Hits are shown at most so often while a search goes on: each time the whole table is chosen and drawn anew. */
+const SHOWN_EVERY_MS = 150;
 
 const NOTHING: SearchProgress = {
   found: null,
@@ -39,28 +42,43 @@ export function useSearch(place: DictionaryPlace, search: TextSearch | null): Se
     const stop = new AbortController();
     const firstHits = new Map<number, SearchHit>();
     setProgress({ ...NOTHING, found: new Set(), isDone: false });
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let last: SearchBatch | undefined;
+    const show = (): void => {
+      clearTimeout(timer);
+      timer = undefined;
+      if (last === undefined || stop.signal.aborted) return;
+      setProgress({
+        found: new Set(firstHits.keys()),
+        firstHits: new Map(firstHits),
+        looked: last.looked,
+        candidates: last.candidates,
+        isDone: last.done,
+        isTruncated: last.truncated,
+        error: null,
+      });
+    };
     const read = async (): Promise<void> => {
       try {
         for await (const batch of searchTexts({ study, dictionary }, { text, mode, where }, stop.signal)) {
           if (stop.signal.aborted) return;
+          const isFirst = firstHits.size === 0 && batch.hits.length > 0;
           for (const hit of batch.hits) if (!firstHits.has(hit.latent)) firstHits.set(hit.latent, hit);
-          setProgress({
-            found: new Set(firstHits.keys()),
-            firstHits: new Map(firstHits),
-            looked: batch.looked,
-            candidates: batch.candidates,
-            isDone: batch.done,
-            isTruncated: batch.truncated,
-            error: null,
-          });
+          last = batch;
+          if (isFirst || batch.done) show();
+          else timer ??= setTimeout(show, SHOWN_EVERY_MS);
         }
       } catch (error) {
         if (stop.signal.aborted) return;
+        show();
         setProgress((now) => ({ ...now, isDone: true, error: error as Error }));
       }
     };
     read();
-    return () => stop.abort();
+    return () => {
+      stop.abort();
+      clearTimeout(timer);
+    };
   }, [study, dictionary, text, mode, where]);
   return progress;
 }
