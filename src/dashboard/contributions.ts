@@ -3,8 +3,6 @@
 // Minder et al. 2025 (arXiv:2504.02922), App. B: code = ReLU(e_base · x̃_base + e_finetuned · x̃_finetuned + b), x̃ the row in the
 // dictionary's own (normalised) space; activation = code × W. Only the latent's encoder row is read, never the whole matrix.
 
-import { createHash } from "node:crypto";
-import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { MODEL_FILE } from "../dictionary/dictionary-file.ts";
 import { findSites } from "../dictionary/file-sites.ts";
@@ -13,8 +11,8 @@ import { rowNormaliser } from "../dictionary/normaliser.ts";
 import { createTensorReader, readNormaliser } from "../dictionary/tensor-reader.ts";
 import { openSafetensors, type SafetensorsFile } from "../formats/safetensors.ts";
 import { openSites } from "../store/site-reader.ts";
-import { readFinishedManifest } from "../store/store.ts";
 import type { Site } from "../store/store-contract.ts";
+import { findMeasuredStore } from "./measured-store.ts";
 
 export interface Contributions {
   /** One entry a row, in the dictionary's space. */
@@ -43,8 +41,10 @@ export async function openContributions(options: {
   storesFolder: string;
   storeSha256: string;
 }): Promise<ContributionReader | undefined> {
-  const store = await findStore(options.storesFolder, options.storeSha256);
-  if (store === undefined) return undefined;
+  const found = await findMeasuredStore(options.storesFolder, options.storeSha256);
+  if (found === undefined) return undefined;
+  const { folder, storeId, ...manifest } = found;
+  const store = await openSites({ folder, storeId, manifest });
   const path = join(options.dictionaryFolder, MODEL_FILE);
   const file = await openSafetensors(path);
   try {
@@ -132,21 +132,4 @@ function encoderRows(
     }
     return made;
   };
-}
-
-/** The finished store whose manifest has this SHA-256 (measure-files.ts), opened for reading activations. */
-async function findStore(
-  storesFolder: string,
-  sha256: string,
-): Promise<Pick<ReturnType<typeof openSites>, "width" | "read" | "close"> | undefined> {
-  const names = await readdir(storesFolder, { withFileTypes: true }).catch(() => []);
-  for (const { name } of names.filter((entry) => entry.isDirectory())) {
-    const folder = join(storesFolder, name);
-    const found = await readFinishedManifest(folder).catch(() => undefined); // half written, or another's: not this one
-    if (found === undefined) continue;
-    const { storeId, ...manifest } = found;
-    if (createHash("sha256").update(JSON.stringify(manifest)).digest("hex") === sha256)
-      return openSites({ folder, storeId, manifest });
-  }
-  return undefined;
 }

@@ -48,7 +48,16 @@ test("a value in use is closed only when its last user is done", async () => {
   const held = new Promise<void>((resolve) => {
     finish = resolve;
   });
-  const long = memo.use(kept(), () => held);
+  // Its user has the value before the file is replaced: until then it would rightly get the new one.
+  let begin = (): void => {};
+  const begun = new Promise<void>((resolve) => {
+    begin = resolve;
+  });
+  const long = memo.use(kept(), () => {
+    begin();
+    return held;
+  });
+  await begun;
   await memo.use(kept(), () => undefined);
   await replace("two");
   expect(await memo.use(kept(), (value) => value)).toBe(2);

@@ -3,16 +3,15 @@
 // Directions mean something across only where both dictionaries read the same model at the same layer; places only where both were measured on
 // text cut into the same tokens. Each way says why it is possible, or why not.
 
-import { createHash } from "node:crypto";
-import { readdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { MODEL_FILE } from "../../dictionary/dictionary-file.ts";
 import { TunediffError } from "../../errors.ts";
 import { readManifest } from "../../formats/atomic.ts";
-import { readFinishedManifest } from "../../store/store.ts";
 import type { ModelSide } from "../../store/store-contract.ts";
 import type { ComparedDictionary, Comparison, MatchingWay } from "../api-contract.ts";
 import type { DictionaryView } from "../dictionary-view.ts";
+import { findMeasuredStore } from "../measured-store.ts";
 import { openDecoder } from "./decoder-rows.ts";
 import { SIDE_CODES } from "./match-contract.ts";
 
@@ -188,19 +187,12 @@ interface FoundStore {
 
 /** The study's finished store whose manifest has this SHA-256 (measure-files.ts). */
 async function findStore(view: DictionaryView, sha256: string): Promise<FoundStore | undefined> {
-  const root = join(view.study.folder, "stores");
-  const names = await readdir(root, { withFileTypes: true }).catch(() => []);
-  for (const { name } of names.filter((entry) => entry.isDirectory())) {
-    const folder = join(root, name);
-    const found = await readFinishedManifest(folder).catch(() => undefined); // half written, or another's: not this one
-    if (found === undefined) continue;
-    const { storeId: _, ...manifest } = found;
-    if (createHash("sha256").update(JSON.stringify(manifest)).digest("hex") !== sha256) continue;
-    const { files } = await readManifest(join(folder, "rows"));
-    const documents = files.find((file) => file.name === DOCUMENTS_FILE);
-    return { folder, tokenizerHash: manifest.tokenizerHash, documentsSha256: documents?.sha256 ?? "" };
-  }
-  return undefined;
+  const found = await findMeasuredStore(join(view.study.folder, "stores"), sha256);
+  if (found === undefined) return undefined;
+  const { folder, tokenizerHash } = found;
+  const { files } = await readManifest(join(folder, "rows"));
+  const documents = files.find((file) => file.name === DOCUMENTS_FILE);
+  return { folder, tokenizerHash, documentsSha256: documents?.sha256 ?? "" };
 }
 
 function impossible(words: string): MatchingWay {

@@ -1,6 +1,6 @@
 // One document, token by token: shaded by role or by what each row is for; under the pointer or the arrow keys a token says its facts.
 
-import { type KeyboardEvent, type PointerEvent, type ReactNode, useState } from "react";
+import type { ReactNode } from "react";
 import type { DocumentTokens, RowUse } from "../../../src/dashboard/api-contract.ts";
 import type { DictionaryPlace } from "../api.ts";
 import { formatCount } from "../format.ts";
@@ -8,6 +8,7 @@ import { goTo } from "../location.ts";
 import { Link } from "../parts/link.tsx";
 import { Failure, Loading, PartOf } from "../parts/states.tsx";
 import { SideMark, TokenChip } from "../parts/token.tsx";
+import { useTokenCursor } from "../parts/token-cursor.ts";
 import { useDocument } from "../queries.ts";
 import { showInvisible } from "../visible-text.ts";
 import { changed, useScrollTo } from "./documents.tsx";
@@ -21,8 +22,6 @@ export const USE_WORDS: Record<RowUse, string> = {
 };
 const ROLES = ["text", "system", "user", "assistant", "template", "bos"] as const;
 const NO_SLOT = "none";
-/** A text is stepped through with the arrow keys, though it is no field. */
-const stepped = (label: string) => ({ role: "group", tabIndex: 0, "aria-label": label }) as const;
 
 export function DocumentText(options: {
   place: DictionaryPlace;
@@ -119,36 +118,11 @@ function Legend({ page, isByUse }: { page: DocumentTokens; isByUse: boolean }): 
 }
 
 function Tokens({ page, isByUse }: { page: DocumentTokens; isByUse: boolean }): ReactNode {
-  const [at, setAt] = useState<number | null>(null);
   const { tokens, roles, uses, idsBase, idsFinetuned } = page;
-  const onKey = (event: KeyboardEvent): void => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
-    const next = {
-      ArrowLeft: (at ?? 1) - 1,
-      ArrowRight: (at ?? -1) + 1,
-      Home: 0,
-      End: tokens.length - 1,
-    }[event.key];
-    if (next === undefined) {
-      if (event.key === "Escape") setAt(null);
-      return;
-    }
-    event.preventDefault();
-    setAt(Math.min(tokens.length - 1, Math.max(0, next)));
-  };
-  const onPoint = (event: PointerEvent): void => {
-    const index = (event.target as Element).closest<HTMLElement>("[data-i]")?.dataset.i;
-    if (index !== undefined) setAt(Number(index));
-  };
+  const { at, textProps } = useTokenCursor({ nTokens: tokens.length, first: 0, staysOnLeave: true });
   return (
     <>
-      <p
-        className="document-tokens text"
-        {...stepped(`Tokens of document ${page.document.number}`)}
-        onKeyDown={onKey}
-        onPointerOver={onPoint}
-        onBlur={() => setAt(null)}
-      >
+      <p className="document-tokens text" {...textProps(`Tokens of document ${page.document.number}`)}>
         {tokens.map((token, i) => (
           <Token
             // biome-ignore lint/suspicious/noArrayIndexKey: a token's place is what it is

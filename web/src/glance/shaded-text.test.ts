@@ -1,14 +1,6 @@
 import { expect, test } from "vitest";
 import { viewOf } from "../causal/effects-scatter.tsx";
-import { nextCursor, shadeOf } from "./shaded-text.tsx";
-
-test("the first arrow shows the peak, the next ones step inside the text, Escape leaves it", () => {
-  const of = (key: string, at: number | null) => nextCursor(key, { at, peak: 3, nTokens: 5 });
-  expect([of("ArrowRight", null), of("ArrowLeft", null)]).toEqual([3, 3]);
-  expect([of("ArrowRight", 4), of("ArrowLeft", 0), of("ArrowRight", 1)]).toEqual([4, 0, 2]);
-  expect([of("Home", null), of("End", 2)]).toEqual([0, 4]);
-  expect([of("Escape", 2), of("Escape", null), of("Tab", 2)]).toEqual([null, undefined, undefined]);
-});
+import { shadeOf } from "./shaded-text.tsx";
 
 test("the darkest shade is the greatest value, of either sign; the other sign and no value are not shaded", () => {
   expect([shadeOf(10, 10), shadeOf(1, 10), shadeOf(-5, 10), shadeOf(null, 10)]).toEqual([9, 1, 0, 0]);

@@ -1,13 +1,11 @@
 // A stretch of text whose tokens are shaded by a number each; a cursor on one of them, and what is known of that token below.
 
-import { type KeyboardEvent, type PointerEvent, type ReactNode, useState } from "react";
+import type { ReactNode } from "react";
 import type { GlanceText } from "../../../src/dashboard/api-contract.ts";
 import { shadeLevel } from "../latent/example-text.tsx";
 import type { Side } from "../parts/token.tsx";
+import { useTokenCursor } from "../parts/token-cursor.ts";
 import { showInvisible } from "../visible-text.ts";
-
-/** A text is stepped through with the arrow keys, though it is no field. */
-const stepped = (label: string) => ({ role: "group", tabIndex: 0, "aria-label": label }) as const;
 
 export function ShadedText(options: {
   text: GlanceText;
@@ -19,30 +17,10 @@ export function ShadedText(options: {
 }): ReactNode {
   const { text, most, side, describe } = options;
   const { tokens, values, peak } = text;
-  const [at, setAt] = useState<number | null>(null);
-  const onKey = (event: KeyboardEvent): void => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
-    const next = nextCursor(event.key, { at, peak, nTokens: tokens.length });
-    if (next === undefined) return;
-    event.preventDefault();
-    setAt(next);
-  };
-  const onPoint = (event: PointerEvent): void => {
-    const index = (event.target as Element).closest<HTMLElement>("[data-i]")?.dataset.i;
-    if (index !== undefined) setAt(Number(index));
-  };
+  const { at, textProps } = useTokenCursor({ nTokens: tokens.length, first: peak });
   return (
     <div className={`example ${side}`}>
-      <p
-        className="text"
-        {...stepped(`Text, strongest at ${showInvisible(tokens[peak] ?? "")}`)}
-        onKeyDown={onKey}
-        onPointerOver={onPoint}
-        onPointerLeave={(event) => {
-          if (event.pointerType === "mouse") setAt(null);
-        }}
-        onBlur={() => setAt(null)}
-      >
+      <p className="text" {...textProps(`Text, strongest at ${showInvisible(tokens[peak] ?? "")}`)}>
         {tokens.map((token, i) => (
           <span
             // biome-ignore lint/suspicious/noArrayIndexKey: a token's place is what it is
@@ -59,20 +37,6 @@ export function ShadedText(options: {
       </div>
     </div>
   );
-}
-
-/** Where a key takes the cursor; null: away; undefined: the key is none of its own. The first step shows the peak. */
-export function nextCursor(
-  key: string,
-  { at, peak, nTokens }: { at: number | null; peak: number; nTokens: number },
-): number | null | undefined {
-  if (key === "Escape") return at === null ? undefined : null;
-  const inside = (index: number): number => Math.min(nTokens - 1, Math.max(0, index));
-  if (key === "Home") return 0;
-  if (key === "End") return inside(nTokens - 1);
-  if (key === "ArrowLeft") return inside(at === null ? peak : at - 1);
-  if (key === "ArrowRight") return inside(at === null ? peak : at + 1);
-  return undefined;
 }
 
 /** Shade of a value of most's sign; 0 for others and for none. */

@@ -1,51 +1,21 @@
 // One example: its tokens as text nodes, shaded; a cursor on one of them, and the numbers of that token below.
 
-import { type KeyboardEvent, type PointerEvent, type ReactNode, useState } from "react";
+import type { ReactNode } from "react";
 import type { Example } from "../../../src/dashboard/api-contract.ts";
 import { formatFixed, formatNumber, formatPercent } from "../format.ts";
 import { SideMark, TokenChip } from "../parts/token.tsx";
+import { useTokenCursor } from "../parts/token-cursor.ts";
 import { showInvisible } from "../visible-text.ts";
 
 /** Classes a1 … a9 of the palette. */
 const N_SHADES = 9;
-/** A text is stepped through with the arrow keys, though it is no field. */
-const stepped = (label: string) => ({ role: "group", tabIndex: 0, "aria-label": label }) as const;
 
 export function ExampleText({ example, most }: { example: Example; most: number }): ReactNode {
-  const [at, setAt] = useState<number | null>(null);
   const { tokens, activations, peak } = example;
-  const onKey = (event: KeyboardEvent): void => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
-    const from = at ?? peak;
-    const next = {
-      ArrowLeft: at === null ? peak : from - 1,
-      ArrowRight: at === null ? peak : from + 1,
-      Home: 0,
-      End: tokens.length - 1,
-    }[event.key];
-    if (next === undefined) {
-      if (event.key === "Escape") setAt(null);
-      return;
-    }
-    event.preventDefault();
-    setAt(Math.min(tokens.length - 1, Math.max(0, next)));
-  };
-  const onPoint = (event: PointerEvent): void => {
-    const index = (event.target as Element).closest<HTMLElement>("[data-i]")?.dataset.i;
-    if (index !== undefined) setAt(Number(index));
-  };
+  const { at, textProps } = useTokenCursor({ nTokens: tokens.length, first: peak });
   return (
     <div className="example">
-      <p
-        className="text"
-        {...stepped(`Example, strongest at ${showInvisible(tokens[peak] ?? "")}`)}
-        onKeyDown={onKey}
-        onPointerOver={onPoint}
-        onPointerLeave={(event) => {
-          if (event.pointerType === "mouse") setAt(null);
-        }}
-        onBlur={() => setAt(null)}
-      >
+      <p className="text" {...textProps(`Example, strongest at ${showInvisible(tokens[peak] ?? "")}`)}>
         {tokens.map((token, i) => (
           <span
             // biome-ignore lint/suspicious/noArrayIndexKey: a token's place is what it is
